@@ -1,0 +1,34 @@
+# Short names for what stands in scripts/; a machine without make runs those as they are.
+.PHONY: setup check format test slow zoo test-gpu bench demo clean
+
+setup:
+	scripts/setup
+
+check: setup
+	scripts/check
+
+format: setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+test:
+	scripts/test
+
+slow:
+	scripts/test -m slow
+
+zoo:
+	scripts/test -m zoo
+
+test-gpu:
+	VENV=.venv-gpu RUNTIME=gpu scripts/test -m gpu
+
+bench: setup
+	.venv/bin/python benchmarks/build.py
+
+demo:
+	scripts/demo
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find convc tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

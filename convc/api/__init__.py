@@ -1,0 +1,111 @@
+"""One public function for each verb; the command line calls these and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .load import Net, as_params, load
+
+if TYPE_CHECKING:
+    from ..runtime.doctor import Doctor
+    from ..runtime.report import RunReport, VerifyReport
+    from .build import Build
+
+_HOME = {
+    "BuildOptions": "build",
+    "build_network": "build",
+    "Build": "build",
+    "build_report": "report",
+    "build_data": "report",
+    "check_line": "tables",
+    "network_data": "tables",
+    "operator_text": "tables",
+    "block_text": "tables",
+    "listing": "tables",
+    "names_table": "tables",
+    "pass_text": "passes",
+    "family_rows": "weights",
+    "new_spec": "new",
+    "schema": "new",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What a verb needs is imported when it is asked for: `check` must answer before torch would have loaded."""
+    from importlib import import_module
+
+    if name not in _HOME:
+        raise AttributeError(name)
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def build(spec: str | Path, output: str | Path | None = None, **options: Any) -> Build:
+    """Compile a spec to ONNX; options as in BuildOptions, and `set`, `batch`, `size` as in `load`."""
+    from .build import BuildOptions, build_network
+
+    params = dict(options.pop("set", {}))
+    net = load(spec, batch=options.pop("batch", None), size=options.pop("size", None), **params)
+    return build_network(net.network, output, BuildOptions(**options))
+
+
+def check(spec: str | Path, **options: Any) -> Net:
+    """Read, elaborate and infer shapes; raises SpecError with every independent problem."""
+    return load(spec, **options)
+
+
+def network_summary(net: Net) -> dict[str, Any]:
+    """What `check --json` says of a good spec."""
+    costs = net.costs()
+    outputs = {name: str(net.network.graph.type_of(node)) for name, node in net.network.graph.outputs.items()}
+    totals = {"nodes": len(costs.rows), "params": costs.params, "macs": costs.macs}
+    return {"ok": True, "name": net.name, **totals, "outputs": outputs}
+
+
+def notes(net: Net) -> list[str]:
+    """What `-v` says of a spec: blocks that hide others of their name."""
+    return [line for file in (net.network.file, *net.network.file.imports) for line in file.shadowed()]
+
+
+def verify_model(
+    net: Net,
+    model: str | Path,
+    weights: str | Path | None = None,
+    family: str | None = None,
+    seed: int = 0,
+    provider: str | None = None,
+) -> VerifyReport:
+    """Compare an ONNX file with a network and its weights; the report names the first value that differs."""
+    from ..compiler.compile import compile_model
+    from ..runtime.providers import resolve
+    from .verify import compare_file
+    from .weights import load_model
+
+    numbers = load_model(net.network, None if weights is None else Path(weights), family, seed)
+    compiled = compile_model(numbers.model, prove=False)
+    return compare_file(Path(model), net.network, compiled, resolve(provider, exact=True), shown=str(model))
+
+
+def run(
+    model: str | Path,
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    provider: str | None = None,
+    threads: int = 0,
+) -> RunReport:
+    """One inference on a file; see `convc run`."""
+    from ..runtime.run import run as run_file
+
+    return run_file(model, source, output, provider=provider, threads=threads)
+
+
+def doctor() -> Doctor:
+    """What this machine can run."""
+    from ..runtime.doctor import examine
+
+    return examine()
+
+
+__all__: Sequence[str] = ["Net", "as_params", "build", "check", "doctor", "load", "notes", "run", "verify_model", *_HOME]

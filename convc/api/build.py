@@ -1,0 +1,176 @@
+"""`build`: spec and weights -> optimised, verified, deployable ONNX, all or nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..compiler.artifacts import Sink, write_all
+from ..compiler.errors import UsageError
+from ..compiler.frontend.network import Network
+from ..compiler.frontend.resolved import resolved_text
+from .releases import Loads, versions
+
+if TYPE_CHECKING:
+    from ..compiler.compile import Compiled
+    from ..compiler.lower.onnx_model import OnnxModel
+    from .verify import Verification
+    from .weights import Numbers
+
+MODEL = "model.onnx"
+SPEC = "spec.resolved.yaml"
+MANIFEST = "manifest.json"
+Progress = Callable[[str], None]
+LEVELS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Everything that changes what `build` writes, besides the spec's own parameters and sizes.
+
+    weights  checkpoint file; None: parameters are filled from `seed`, and the model says so
+    family   whose names the checkpoint has; None: detected
+    opset, runtime   see releases.py
+    level    0 no passes, 1 exact and always cheaper, 2 all exact
+    enable, disable  passes added to or taken from the level's
+    via      "direct" from our own graph, or "torch" through torch.onnx.export
+    verify   prove every rewrite in float64, and compare the file in ONNX Runtime with the network in PyTorch
+    """
+
+    weights: str | Path | None = None
+    family: str | None = None
+    seed: int = 0
+    opset: int | None = None
+    runtime: str | None = None
+    level: int = 2
+    enable: Sequence[str] = ()
+    disable: Sequence[str] = ()
+    via: str = "direct"
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.via not in ("direct", "torch"):
+            raise UsageError(f"--via is {self.via!r}", hint="direct or torch")
+        if self.level not in LEVELS:
+            raise UsageError(f"-O is {self.level}", hint=f"one of {', '.join(map(str, LEVELS))}")
+        versions(self.opset, self.runtime)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build made: the folder, the manifest, and what was seen on the way."""
+
+    folder: Path
+    network: Network
+    compiled: Compiled
+    numbers: Numbers
+    manifest: Mapping[str, Any]
+    verification: Verification
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        return self.folder / MODEL
+
+    @property
+    def report(self) -> str:
+        """What was done, proven and written, for a person."""
+        from .report import build_report
+
+        return build_report(self)
+
+
+@dataclass
+class _Clock:
+    """Seconds by stage; also tells the progress display which stage it is."""
+
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    _began: float = field(default_factory=time.perf_counter)
+    _stage: str = ""
+
+    def stage(self, name: str) -> None:
+        now = time.perf_counter()
+        if self._stage:
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._began
+        self._began, self._stage = now, name
+        if self.progress is not None and name:
+            self.progress(name)
+
+
+def build_network(
+    network: Network,
+    output: str | Path | None,
+    options: BuildOptions,
+    progress: Progress | None = None,
+) -> Build:
+    """Compile, prove, write. Raises ConvcError; on any error the folder is as it was before."""
+    from ..compiler.compile import compile_model, emit
+    from .manifest import manifest_of, manifest_text
+    from .verify import Verification, skipped, verify_file
+    from .weights import load_model
+
+    folder = Path(output) if output is not None else Path("build") / network.graph.name
+    loads = versions(options.opset, options.runtime)
+    clock = _Clock(progress)
+    clock.stage("weights")
+    numbers = load_model(network, None if options.weights is None else Path(options.weights), options.family, options.seed)
+    clock.stage("passes")
+    compiled = compile_model(
+        numbers.model,
+        level=options.level,
+        enable=options.enable,
+        disable=options.disable,
+        prove=options.verify,
+        seed=options.seed,
+    )
+    clock.stage("lowering")
+    resolved = resolved_text(network, numbers.families)
+    metadata = _metadata(network, numbers, resolved)
+    onnx = emit(compiled.model, options.via, loads.opset, loads.ir_version, metadata)
+    made: dict[str, Any] = {}
+
+    def manifest(sink: Sink) -> None:
+        clock.stage("verifying")
+        if options.verify:
+            made["verification"] = verify_file(sink.folder / MODEL, network, compiled, progress)
+        else:
+            made["verification"] = skipped("--no-verify")
+        clock.stage("writing")
+        made["manifest"] = manifest_of(network, numbers, compiled, made["verification"], loads, options, sink.written, resolved)
+        sink.write(manifest_text(made["manifest"]))
+
+    clock.stage("writing")
+    write_all(folder, _files(onnx, resolved, manifest), keep=_inputs(network, options))
+    clock.stage("")
+    verification: Verification = made["verification"]
+    return Build(folder, network, compiled, numbers, made["manifest"], verification, clock.seconds)
+
+
+def _files(onnx: OnnxModel, resolved: str, manifest: Callable[[Sink], None]) -> list[tuple[str, Callable[[Sink], object]]]:
+    from ..compiler.lower.writer import model_files
+
+    return [
+        *model_files(onnx),
+        (SPEC, lambda sink: sink.write(resolved.encode())),
+        (MANIFEST, manifest),
+    ]
+
+
+def _inputs(network: Network, options: BuildOptions) -> list[Path]:
+    """Files that a build reads and must not replace."""
+    files = [network.file.path]
+    return files if options.weights is None else [*files, Path(options.weights)]
+
+
+def _metadata(network: Network, numbers: Numbers, resolved: str) -> dict[str, str]:
+    from .manifest import metadata_of
+
+    return metadata_of(network, numbers, resolved)
+
+
+__all__ = ["MANIFEST", "MODEL", "SPEC", "Build", "BuildOptions", "Loads", "build_network"]

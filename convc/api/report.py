@@ -1,0 +1,76 @@
+"""What `build` prints, and the same as data: before and after, what was proven, what stayed and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..compiler.ir import Model
+    from .build import Build
+
+
+def build_report(build: Build, *, explain: bool = False, verbose: bool = False) -> str:
+    """The report for a person; `explain` lists every site of every pass, `verbose` the times."""
+    manifest = build.manifest
+    parts = [f"{build.network.graph.name} -> {build.path}", _before_after(build), *_passes(build, explain), *_stayed(build)]
+    parts.append(_proof(build))
+    parts += [f"note: {note}" for note in build.numbers.notes]
+    if not build.numbers.sha256:
+        parts.append(f"note: {manifest['weights']['note']}")
+    if verbose:
+        parts.append("times: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in build.seconds.items()))
+    return "\n".join(part for part in parts if part)
+
+
+def build_data(build: Build) -> dict[str, Any]:
+    """The manifest, with what does not belong into it: the folder and the times."""
+    return {**build.manifest, "folder": str(build.folder), "seconds": dict(build.seconds), "notes": list(build.numbers.notes)}
+
+
+def _before_after(build: Build) -> str:
+    before, after = build.manifest["source"], build.manifest["deployed"]
+    ops_before, ops_after = _by_op(build.compiled.source), _by_op(build.compiled.model)
+    rows = [(name, before[name], after[name]) for name in ("nodes", "params", "macs")]
+    rows += [(f"  {op}", count, ops_after.get(op, 0)) for op, count in ops_before.items() if ops_after.get(op, 0) != count]
+    counted = ", ".join(f"{k} = {v}" for k, v in build.manifest["counted_at"].items())
+    widths = [max(len(str(r[0])) for r in rows), *(max(len(f"{r[i]:,}") for r in rows) for i in (1, 2))]
+    lines = [f"  {r[0]:<{widths[0]}}  {r[1]:>{widths[1]},}  ->  {r[2]:>{widths[2]},}" for r in rows]
+    return "\n".join([*lines, f"  (MACs at {counted})" if counted else ""]).rstrip()
+
+
+def _passes(build: Build, explain: bool) -> Iterator[str]:
+    for record in build.compiled.records:
+        if record.rewrites:
+            error = f", largest relative error {record.max_error:.1e}" if record.max_error is not None else ""
+            yield f"  {record.name}: {record.rewrites} rewrites{error}"
+        if explain:
+            yield from (f"    applied  {site}" for site in record.sites)
+            yield from (f"    refused  {site}: {why}" for site, why in record.misses)
+
+
+def _stayed(build: Build) -> Iterator[str]:
+    """Batch norms that are left, each with the reason: nobody should have to guess why."""
+    left = {node.name for node in build.compiled.model.graph if node.op.name == "batch_norm"}
+    reasons = {site: why for record in build.compiled.records for site, why in record.misses if site in left}
+    for name in sorted(left):
+        yield f"  batch norm stays: {name}: {reasons.get(name, 'its pass did not run')}"
+
+
+def _proof(build: Build) -> str:
+    found = build.verification
+    if found.report is None:
+        return f"not verified: {found.skipped}"
+    regions = sum(record.rewrites for record in build.compiled.records)
+    worst = max(d.error / d.bound for case in found.report.cases for d in case.parity.differences)
+    sizes = "; ".join(
+        ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in case.inputs.items()) for case in found.report.cases
+    )
+    where = found.report.provider.name
+    rewrites = f"{regions} rewrites proven in float64; " if regions else ""
+    return f"verified: {rewrites}ONNX Runtime ({where}) against PyTorch at {sizes}: {worst:.0%} of the bound at worst"
+
+
+def _by_op(model: Model) -> dict[str, int]:
+    return dict(sorted(Counter(node.op.name for node in model.graph).items()))

@@ -1,0 +1,311 @@
+"""The command line: parse, call one public function, print. The contract is: results on stdout, messages on stderr.
+
+    exit 0 good   1 a defect of convc   2 what was given is wrong   3 verification failed   4 a device or library is not there
+         5 a threshold failed
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .compiler.errors import ConvcError
+from .version import __version__
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+Option = Callable[[Any], Any]
+
+
+def _stacked(*options: Option) -> Option:
+    """Several options as one decorator, in the order given."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_SHAPE = _stacked(
+    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a parameter of the spec (repeatable)."),
+    click.option("--batch", metavar="N|dynamic", help="Batch size.  [default: dynamic where the spec says N]"),
+    click.option("--size", metavar="224|192x256|dynamic", help="Spatial size of the input.  [default: the spec's]"),
+    click.option("--root", type=click.Path(path_type=Path), help="Folder that imports may not leave.  [default: the spec's]"),
+)
+_WEIGHTS = _stacked(
+    click.option("--weights", type=click.Path(), help="Checkpoint: .pth .pt .safetensors .npz.  [default: random, seeded]"),
+    click.option("--family", metavar="NAME", help="Whose names the checkpoint has: torchvision, timm ...  [default: detected]"),
+)
+_OUT = _stacked(
+    click.option("--json", "json_to", metavar="FILE|-", help="Write the result as JSON; - prints nothing else on stdout."),
+    click.option("-q", "--quiet", is_flag=True, help="Print errors alone."),
+    click.option("--no-color", is_flag=True, help="No colours and no progress display (also NO_COLOR)."),
+)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="convc")
+def cli() -> None:
+    """Compile convolutional networks, written as YAML specs, to verified ONNX models."""
+
+
+@cli.command()
+@click.argument("spec")
+@click.option("-o", "--output", type=click.Path(), help="Folder to write.  [default: build/NAME]")
+@_SHAPE
+@_WEIGHTS
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Fills parameters that no checkpoint gives.")
+@click.option("--opset", type=click.IntRange(17, 22), help="ONNX opset.  [default: 20]")
+@click.option("--runtime", metavar="ort==1.19", help="Lower opset and IR version to what that release loads.")
+@click.option("-O", "level", type=click.Choice(["0", "1", "2"]), default="2", show_default=True, help="0 no passes, 1 always cheaper, 2 all exact.")
+@click.option("--enable", multiple=True, metavar="PASS", help="Add a pass.")
+@click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out.")
+@click.option("--explain", is_flag=True, help="For every site: applied, or refused and why.")
+@click.option("--via", type=click.Choice(["direct", "torch"]), default="direct", show_default=True, help="Emit from convc's graph, or through torch.onnx.export.")
+@click.option("--no-verify", is_flag=True, help="Write without the proof.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more: times, notes, shadowed blocks.")
+@_OUT
+def build(spec: str, output: str | None, **given: Any) -> None:
+    """Spec -> optimised, verified, deployable ONNX.
+
+    SPEC is a shipped network (resnet50), file.yaml or file.yaml@variant.
+    """
+    from . import api
+
+    options = api.BuildOptions(
+        weights=given["weights"],
+        family=given["family"],
+        seed=given["seed"],
+        opset=given["opset"],
+        runtime=given["runtime"],
+        level=int(given["level"]),
+        enable=given["enable"],
+        disable=given["disable"],
+        via=given["via"],
+        verify=not given["no_verify"],
+    )
+    net = _load(api, spec, given)
+    if given["verbose"]:
+        _note(api.notes(net))
+    with _progress(given) as progress:
+        made = api.build_network(net.network, output, options, progress)
+    text = api.build_report(made, explain=given["explain"], verbose=given["verbose"])
+    _finish(text, api.build_data(made), given)
+
+
+@cli.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@_SHAPE
+@_OUT
+def check(specs: Sequence[str], **given: Any) -> None:
+    """Read, elaborate and infer shapes. No weights, and no torch."""
+    from . import api
+
+    failed: ConvcError | None = None
+    rows = []
+    for spec in specs:
+        try:
+            net = _load(api, spec, given)
+            if given["json_to"] is None and not given["quiet"]:
+                click.echo(api.check_line(net))
+            rows.append({"spec": spec, **api.network_summary(net)})
+        except ConvcError as error:
+            failed = failed or error
+            click.echo(error.render(), err=True)
+            rows.append({"spec": spec, "ok": False, "error": str(error)})
+    if given["json_to"] is not None:
+        _write_json({"schema_version": 1, "specs": rows}, given["json_to"])
+    if failed is not None:
+        raise _Said(failed.exit_code)
+
+
+@cli.command()
+@click.argument("what", nargs=-1, required=True, metavar="SPEC | block NAME | op NAME | pass NAME")
+@click.option("--family", metavar="NAME", help="Print both names of every tensor: ours and this checkpoint family's.")
+@_SHAPE
+@_OUT
+def show(what: Sequence[str], family: str | None, **given: Any) -> None:
+    """A network as a table; or a block, an operator or a pass with its documentation."""
+    from . import api
+
+    if len(what) == 2 and what[0] in ("block", "op", "pass"):
+        text = {"block": api.block_text, "op": api.operator_text, "pass": api.pass_text}[what[0]](what[1])
+        return _finish(text, {"schema_version": 1, "text": text}, given)
+    if len(what) != 1:
+        raise click.UsageError("show takes SPEC, or `block NAME`, `op NAME`, `pass NAME`")
+    net = _load(api, what[0], given)
+    if family is not None:
+        rows = api.family_rows(net, family)
+        data = {"schema_version": 1, "tensors": [{"ours": a, family: b, "shape": list(s)} for a, b, s in rows]}
+        return _finish(api.names_table(rows, family), data, given)
+    return _finish(net.summary(), api.network_data(net), given)
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["specs", "blocks", "ops", "passes"]), default="specs")
+@_OUT
+def list_(what: str, **given: Any) -> None:
+    """What ships with convc."""
+    from . import api
+
+    text = api.listing(what)
+    _finish(text, {"schema_version": 1, what: [line.split()[0] for line in text.splitlines()[2:]]}, given)
+
+
+@cli.command()
+@click.argument("spec")
+@click.argument("model", type=click.Path())
+@_SHAPE
+@_WEIGHTS
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The seed the model was built with, without weights.")
+@click.option("--provider", metavar="cpu|cuda", help="Where to run the model.  [default: cuda where it loads, else cpu]")
+@_OUT
+def verify(spec: str, model: str, **given: Any) -> None:
+    """Is this ONNX file this spec with these weights? Names the first value that differs."""
+    from . import api
+
+    net = _load(api, spec, given)
+    with _progress(given):
+        report = api.verify_model(net, model, given["weights"], given["family"], given["seed"], given["provider"])
+    _finish(report.text(), report.data(), given)
+    report.require()
+
+
+@cli.command()
+@click.argument("model", type=click.Path())
+@click.option("-i", "--input", "source", required=True, type=click.Path(), help=".npy, .npz or an image.")
+@click.option("-o", "--output", type=click.Path(), help="Write the outputs as .npz.  [default: print the top 5]")
+@click.option("--provider", metavar="cpu|cuda", help="Where to run.  [default: cuda where it loads, else cpu]")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0 leaves it to ONNX Runtime.")
+@_OUT
+def run(model: str, source: str, output: str | None, provider: str | None, threads: int, **given: Any) -> None:
+    """One inference: an array or an image in, the top 5 or .npz out."""
+    from . import api
+
+    report = api.run(model, source, output, provider=provider, threads=threads)
+    _finish(report.text(), report.data(), given)
+
+
+@cli.command()
+@_OUT
+def doctor(**given: Any) -> None:
+    """What this machine can run, and what to install."""
+    from . import api
+
+    report = api.doctor()
+    _finish(report.text(), report.data(), given)
+
+
+@cli.command()
+@_OUT
+def schema(**given: Any) -> None:
+    """JSON Schema of the spec language, for editors."""
+    import json
+
+    from . import api
+
+    found = api.schema()
+    if given["json_to"] not in (None, "-"):
+        return _write_json(found, given["json_to"])
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    return None
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--from", "source", metavar="SPEC", default="lenet5", show_default=True, help="A shipped network to start from.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: NAME.yaml]")
+def new(name: str, source: str, output: Path | None) -> None:
+    """An editable spec, and the schema that editors check it with."""
+    from . import api
+
+    click.echo(api.new_spec(name, source, output))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code. A person never sees a traceback (CONVC_DEBUG=1 shows it)."""
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, prog_name="convc", standalone_mode=False)
+        return 0
+    except _Said as said:
+        return said.code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except ConvcError as error:
+        click.echo(error.render(), err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing was written", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("CONVC_DEBUG"):
+            raise
+        click.echo(f"error: {_defect(error)}", err=True)
+        return 1
+
+
+class _Said(Exception):
+    """The message is out; only the exit code is left to give."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def _defect(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this model"
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f" ({Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno})" if where else ""
+    return f"convc has a defect: {type(error).__name__}: {error}{place}\n  hint: CONVC_DEBUG=1 shows where; please report it"
+
+
+def _load(api: Any, spec: str, given: dict[str, Any]) -> Any:
+    params = api.as_params(given["sets"])
+    return api.load(spec, batch=given["batch"], size=given["size"], root=given["root"], **params)
+
+
+def _finish(text: str, data: dict[str, Any], given: dict[str, Any]) -> None:
+    if given["json_to"] is not None:
+        _write_json(data, given["json_to"])
+    if given["json_to"] != "-" and not given["quiet"]:
+        click.echo(text)
+
+
+def _write_json(data: dict[str, Any], target: str) -> None:
+    import json
+
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if target == "-":
+        click.echo(text)
+        return
+    from .compiler.artifacts import write_all
+
+    path = Path(target)
+    write_all(path.parent, [(path.name, lambda sink: sink.write((text + "\n").encode()))])
+
+
+def _note(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"note: {line}", err=True)
+
+
+def _progress(given: dict[str, Any]) -> Any:
+    from .progress import Display
+
+    plain = given["quiet"] or given["no_color"] or bool(os.environ.get("NO_COLOR")) or not sys.stderr.isatty()
+    return Display(None if plain else sys.stderr)

@@ -1,0 +1,181 @@
+"""Parameters: stored arrays, or expressions over them that nobody has computed yet.
+
+A pass writes `weight * scale` and no number moves. Probe and lowering evaluate in float64, so a chain of folds rounds once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .types import Init
+
+Array = NDArray[Any]
+
+
+class Param(ABC):
+    """A tensor of known shape, computed on demand. Supports `+ - * /`, `sqrt` and `reshape` without computing."""
+
+    shape: tuple[int, ...]
+
+    @abstractmethod
+    def evaluate(self) -> Array:
+        """The values: as stored, or in float64 where they are computed."""
+
+    @abstractmethod
+    def stored(self) -> bool:
+        """Whether `evaluate` hands out existing values rather than computing new ones."""
+
+    def as_float64(self) -> Array:
+        return np.asarray(self.evaluate(), dtype=np.float64)
+
+    def rounded(self, dtype: str) -> Array:
+        """The values in the model's element type, rounded once, contiguous."""
+        return np.ascontiguousarray(self.evaluate(), dtype=np.dtype(dtype))
+
+    @property
+    def numel(self) -> int:
+        return prod(self.shape)
+
+    def reshape(self, *shape: int) -> Param:
+        return Lazy(shape, lambda a: a.reshape(shape), (self,), "reshape")
+
+    def sqrt(self) -> Param:
+        return Lazy(self.shape, np.sqrt, (self,), "sqrt")
+
+    def apply(self, shape: tuple[int, ...], function: Callable[[Array], Array], name: str) -> Param:
+        """Any other function of this tensor; `name` says what it does, for printing."""
+        return Lazy(shape, function, (self,), name)
+
+    def __add__(self, other: Param | float) -> Param:
+        return _binary(np.add, self, other, "add")
+
+    def __sub__(self, other: Param | float) -> Param:
+        return _binary(np.subtract, self, other, "sub")
+
+    def __mul__(self, other: Param | float) -> Param:
+        return _binary(np.multiply, self, other, "mul")
+
+    def __truediv__(self, other: Param | float) -> Param:
+        return _binary(np.divide, self, other, "div")
+
+    def __neg__(self) -> Param:
+        return self * -1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Stored(Param):
+    """An array that exists: from a checkpoint, or given. It is never written to."""
+
+    array: Array = field(repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]  # read-only here
+        return tuple(self.array.shape)
+
+    def evaluate(self) -> Array:
+        return self.array
+
+    def stored(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Seeded(Param):
+    """A fresh parameter, filled by its name and a seed, whatever the order of creation."""
+
+    shape: tuple[int, ...]
+    init: Init
+    name: str
+    seed: int = 0
+
+    @cached_property
+    def array(self) -> Array:
+        values = fill(self.init, self.shape, crc32(self.name.encode()), self.seed)
+        values.flags.writeable = False
+        return values
+
+    def evaluate(self) -> Array:
+        return self.array
+
+    def stored(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Lazy(Param):
+    """A function of other parameters, computed in float64 when asked for."""
+
+    shape: tuple[int, ...]
+    function: Callable[..., Array] = field(repr=False)
+    arguments: tuple[Param, ...]
+    label: str = "lazy"
+
+    def evaluate(self) -> Array:
+        values = self.function(*(a.as_float64() for a in self.arguments))
+        if values.shape != self.shape:
+            raise ValueError(f"{self.label} yields {values.shape}, but {self.shape} was promised")
+        return values
+
+    def stored(self) -> bool:
+        return False
+
+
+def constant(value: float, shape: tuple[int, ...]) -> Param:
+    """A tensor with one value everywhere, which takes no memory."""
+    return Stored(np.broadcast_to(np.float64(value), shape))
+
+
+def fill(init: Init, shape: tuple[int, ...], key: int, seed: int) -> Array:
+    """A fresh float32 array as `init` says (see Init for the formulas); the same on every machine."""
+    if init.kind == "constant":
+        return np.full(shape, init.value, np.float32)
+    if init.kind == "bilinear":
+        return _bilinear(shape)
+    rng = np.random.Generator(np.random.SFC64([key, seed]))
+    fan_in = max(1, prod(shape[1:]))
+    if init.kind == "normal":
+        return _scaled(rng.standard_normal(shape, np.float32), init.value)
+    if init.kind == "kaiming":
+        return _scaled(rng.standard_normal(shape, np.float32), init.value / fan_in**0.5)
+    if init.kind == "positive":
+        return _scaled(rng.random(shape, np.float32), 0.5) + np.float32(init.value)
+    if init.kind == "uniform":
+        return _scaled(rng.random(shape, np.float32) * 2 - 1, init.value)
+    if init.kind == "xavier":
+        fan_out = max(1, shape[0] * prod(shape[2:]))
+        return _scaled(rng.random(shape, np.float32) * 2 - 1, (6 / (fan_in + fan_out)) ** 0.5)
+    raise ValueError(f"no filling is called {init.kind!r}")
+
+
+def _scaled(values: Array, factor: float) -> Array:
+    values *= np.float32(factor)
+    return values
+
+
+def _bilinear(shape: tuple[int, ...]) -> Array:
+    kernel = np.ones((), np.float64)
+    for size in shape[2:]:
+        half = (size + 1) // 2
+        centre = half - 1 if size % 2 else half - 0.5
+        kernel = np.multiply.outer(kernel, 1 - abs(np.arange(size) - centre) / half)
+    values = np.zeros(shape, np.float32)
+    for channel in range(min(shape[:2])):
+        values[channel, channel] = kernel
+    return values
+
+
+def _binary(function: Callable[..., Array], left: Param, right: Param | float, label: str) -> Param:
+    if not isinstance(right, Param):
+        value = float(right)
+        return Lazy(left.shape, lambda a: function(a, value), (left,), f"{label} {value:g}")
+    shape = np.broadcast_shapes(left.shape, right.shape)
+    return Lazy(shape, function, (left, right), label)
