@@ -110,7 +110,8 @@ def _checkpoints(families: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     yield "checkpoints:"
     for family, names in families.items():
         yield f"  {family}:"
-        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}" for ours, theirs in names.items())
+        yield "    exact:"
+        yield from (f"      {_quoted(ours)}: {_quoted(theirs)}" for ours, theirs in names.items())
 
 
 def _quoted(text: str) -> str:

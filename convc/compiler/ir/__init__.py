@@ -1,11 +1,12 @@
 """The intermediate representation: dimensions, types, operators' interface, graph, model and its editor."""
 
 from .dims import Dim, SymDim
-from .editor import Editor, Region
+from .editor import Editor
 from .graph import Graph, Node
 from .model import Model
 from .op import REGISTRY, Arity, Field, Op, Window, arg
 from .param import Lazy, Param, Seeded, Stored, constant
+from .region import Region
 from .types import DType, Init, ParamType, Shape, TensorType
 
 __all__ = [

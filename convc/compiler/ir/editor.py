@@ -80,7 +80,8 @@ class Editor:
         self._region = Recording(rewrite, site)
         try:
             yield
-            self.regions.append(self._close(self._region))
+            if self._region.touched:
+                self.regions.append(self._close(self._region))
         finally:
             self._region = None
 
@@ -175,9 +176,9 @@ class Editor:
 
     def commit(self) -> Model:
         """The rewritten model; parameters that no node holds any more are gone. The model itself where nothing was written."""
-        if not self.regions:
-            return self._model
         graph = self._model.graph
+        if not self.regions and self._train_outputs == dict(graph.train_outputs):
+            return self._model
         params = {name: value for name, value in self._params.items() if self._holders.get(name)}
         return Model(
             Graph(
@@ -223,7 +224,8 @@ class Editor:
     def _own_name(self, node: Node, role: str) -> str:
         wanted = node.params.get(role, f"{node.name}.{role}")
         own, count = wanted, 1
-        while self._holders.get(own, set()) - {node.name}:
+        also = {name for other, name in node.params.items() if other != role}
+        while own in also or self._holders.get(own, set()) - {node.name}:
             own = f"{node.name}.{role}" if count == 1 else f"{node.name}.{role}_{count}"
             count += 1
         return own

@@ -92,6 +92,11 @@ class Graph:
         """The dynamic dimensions of the inputs, sorted."""
         return tuple(sorted(frozenset[str]().union(*(t.symbols() for t in self.inputs.values()))))
 
+    def __str__(self) -> str:
+        from .text import to_text
+
+        return to_text(self)
+
     def dag(self) -> nx.DiGraph[Any]:
         """A networkx view for what networkx does well: ancestors, sorting, cycles, drawing."""
         import networkx as nx

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A graph and the numbers its nodes name. `param_types` says how each is shaped and whether it is trained."""
+    """A graph and the numbers its nodes name; `trained` holds the names of learnable ones (statistics are not)."""
 
     graph: Graph
     params: Mapping[str, Param]
     trained: frozenset[str]
+
+    def __str__(self) -> str:
+        from .text import to_text
+
+        return to_text(self)
 
     def edit(self) -> Editor:
         """An Editor that collects rewrites; `commit()` makes them a new Model."""
@@ -45,11 +50,22 @@ class Model:
             self._check_node(key, node, seen)
             seen.add(key)
             used.update(node.params.values())
-        for public, name in (*self.graph.outputs.items(), *self.graph.train_outputs.items()):
-            if name not in seen:
-                raise PassError(f"output {public!r} reads {name!r}, which no node produces")
+        self._check_outputs(seen)
+        if strangers := sorted(self.trained - self.params.keys()):
+            raise PassError(f"parameter {strangers[0]!r} is trained, but does not exist")
         if orphans := sorted(set(self.params) - used):
             raise PassError(f"parameter {orphans[0]!r} belongs to no node ({len(orphans)} in all)")
+
+    def _check_outputs(self, seen: set[str]) -> None:
+        graph = self.graph
+        if not graph.outputs:
+            raise PassError("the graph has no output")
+        for public, name in (*graph.outputs.items(), *graph.train_outputs.items()):
+            if name not in seen:
+                raise PassError(f"output {public!r} reads {name!r}, which no node produces")
+        for public, name in graph.outputs.items():
+            if name in graph.nodes and graph.nodes[name].train_only:
+                raise PassError(f"output {public!r} reads {name!r}, which only the train form computes")
 
     def _check_node(self, key: str, node: Node, seen: set[str]) -> None:
         if key != node.name or key in self.graph.inputs:
@@ -58,6 +74,8 @@ class Model:
             if name not in seen:
                 where = "comes later" if name in self.graph.nodes else "is produced by no node"
                 raise PassError(f"node {key!r}: its input {name!r} {where}")
+            if name in self.graph.nodes and self.graph.nodes[name].train_only and not node.train_only:
+                raise PassError(f"node {key!r}: its input {name!r} is computed by the train form only")
         types = self.graph.input_types(node)
         try:
             inferred = node.op.infer(*types)

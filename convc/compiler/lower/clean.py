@@ -106,8 +106,9 @@ class Cleaner:
             values: Any = value.const_value
             del graph.initializers[flat]
             value.name = self._initializer(flat, path)
-            if value.name in self.model.params or values.nbytes >= _SMALL:
-                array = values.numpy()
+            array = values.numpy()
+            known = array.dtype.name in DType.__members__
+            if known and (value.name in self.model.params or array.nbytes >= _SMALL):
                 weights.append(Weight(value.name, Stored(array), DType(array.dtype.name)))
                 value.const_value = None
             else:

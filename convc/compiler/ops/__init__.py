@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..ir.op import REGISTRY
 from . import (
-    activation,  # relu relu6 leaky_relu prelu elu gelu silu mish hardswish hardsigmoid sigmoid tanh softplus clip softmax
+    activation,  # relu relu6 leaky_relu prelu elu gelu silu mish hardswish hardsigmoid sigmoid tanh softplus clip ...
     adaptive_pool,  # adaptive_avg_pool adaptive_max_pool
     arithmetic,  # add sub mul div max min pow sqrt exp abs neg
     axes,  # what axes are called, broadcasting

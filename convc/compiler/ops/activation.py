@@ -52,9 +52,7 @@ Relu6 = elementwise(
     torch=lambda t, x: t.clamp(x, 0, 6),
     onnx=lambda g, x: g.Clip(x, number(g, 0.0, "min"), number(g, 6.0, "max")),
 )
-Sigmoid = elementwise(
-    "sigmoid", "1 / (1 + exp(-x)).", torch=lambda t, x: t.sigmoid(x), onnx=lambda g, x: g.Sigmoid(x)
-)
+Sigmoid = elementwise("sigmoid", "1 / (1 + exp(-x)).", torch=lambda t, x: t.sigmoid(x), onnx=lambda g, x: g.Sigmoid(x))
 Tanh = elementwise("tanh", "Hyperbolic tangent.", torch=lambda t, x: t.tanh(x), onnx=lambda g, x: g.Tanh(x))
 Silu = elementwise(
     "silu",

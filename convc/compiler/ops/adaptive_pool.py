@@ -1,7 +1,7 @@
 """Pooling to a given size: output i covers the input from floor(i S / size) up to ceil((i + 1) S / size).
 
-ONNX has no such operator. A size of 1 is a reduction; one that divides the input is an ordinary pool; the rest gathers each
-output's window (shorter ones repeat their last element) and reduces it, axis by axis.
+ONNX has no such operator. A size of 1 is a reduction; one that divides the input is an ordinary pool; the rest gathers
+each output's window (shorter ones repeat their last element) and reduces it, axis by axis.
 """
 
 from __future__ import annotations

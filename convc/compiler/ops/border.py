@@ -134,7 +134,9 @@ class Crop(Op, name="crop", group="shape", arity=(1, 2), principal="size"):
         if starts is not None and all(isinstance(size, int) for size in g.output.spatial):
             ends = [start + size for start, size in zip(starts, g.output.spatial, strict=True)]
             return str(g.Slice(x[0], g.const(starts, "starts"), g.const(ends, "ends"), axes))
-        sizes = self._onnx_sizes(g, x[1], rank, "like") if len(x) == 2 else g.const(list(as_spatial(self._size)), "size")
+        sizes = (
+            self._onnx_sizes(g, x[1], rank, "like") if len(x) == 2 else g.const(list(as_spatial(self._size)), "size")
+        )
         if starts is not None:
             begin = g.const(starts, "starts")
         else:

@@ -57,7 +57,9 @@ class PixelShuffle(Op, name="pixel_shuffle", group="shape", arity=(1, 1), princi
             raise ShapeError(f"pixel_shuffle needs [N, C, H, W], but got {x[0]}")
         area = self.factor**2
         if x[0].channels % area:
-            raise ShapeError(f"factor {self.factor} needs channels in multiples of {area}, but there are {x[0].channels}")
+            raise ShapeError(
+                f"factor {self.factor} needs channels in multiples of {area}, but there are {x[0].channels}"
+            )
         batch, channels, height, width = x[0].shape
         return x[0].with_shape(batch, channels // area, height * self.factor, width * self.factor)
 

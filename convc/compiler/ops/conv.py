@@ -33,7 +33,7 @@ Spatial = int | tuple[int, ...]
 
 
 def slide(sizes: Shape, padding: str | tuple[int, ...], window: Window) -> Shape:
-    """Spatial sizes behind a sliding window: (size + pads - extent) // stride + 1. Raises ShapeError where none is left."""
+    """Spatial sizes behind a window: (size + pads - extent) // stride + 1. Raises ShapeError where none is left."""
     if isinstance(padding, str):
         return tuple((size + s - 1) // s for size, s in zip(sizes, window.stride, strict=True))
     result: list[Dim] = []
@@ -90,12 +90,11 @@ class Conv(Op, name="conv", group="convolution", arity=(1, 1), principal="out"):
         return replace(self, out=out, kernel=kernel, stride=stride, dilation=dilation, padding=padding)
 
     def window(self) -> Window:
-        assert not isinstance(self.kernel, int) and not isinstance(self.stride, int)
-        assert not isinstance(self.dilation, int)
-        return Window(self.kernel, self.stride, self.dilation)
+        return Window(as_spatial(self.kernel), as_spatial(self.stride), as_spatial(self.dilation))
 
     def infer(self, *x: TensorType) -> TensorType:
-        assert self.out is not None and not isinstance(self.padding, int)
+        assert self.out is not None
+        assert not isinstance(self.padding, int)
         window = self.window()
         if spatial_rank(x[0], "conv") != len(window.kernel):
             raise ShapeError(f"kernel {list(window.kernel)} does not fit {x[0]}")

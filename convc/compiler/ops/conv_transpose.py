@@ -1,7 +1,7 @@
 """Transposed convolution: the gradient of a convolution with respect to its input (Zeiler et al., 2010).
 
-    full    (S - 1) * stride + dilation * (kernel - 1) + 1 elements
-    output  full without `padding` elements at either end, with `output_padding` more behind
+full    (S - 1) * stride + dilation * (kernel - 1) + 1 elements
+output  full without `padding` elements at either end, with `output_padding` more behind
 """
 
 from __future__ import annotations

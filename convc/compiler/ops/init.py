@@ -1,6 +1,6 @@
 """How a person says that fresh weights are filled: a word, a number, or a word with its number.
 
-    init: zeros            init: 0.25            init: {normal: 0.02}
+init: zeros            init: 0.25            init: {normal: 0.02}
 """
 
 from __future__ import annotations

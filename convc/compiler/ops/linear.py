@@ -62,7 +62,9 @@ def _features(x: TensorType) -> int:
         raise ShapeError(f"linear needs [N, ..., features], but got {x}")
     features = x.shape[-1]
     if not isinstance(features, int):
-        raise ShapeError(f"the last axis of {x} is dynamic: weights need a fixed number (flatten or pool before linear)")
+        raise ShapeError(
+            f"the last axis of {x} is dynamic: weights need a fixed number (flatten or pool before linear)"
+        )
     return features
 
 

@@ -1,7 +1,7 @@
 """Local response normalisation over neighbouring channels (Krizhevsky et al., 2012, section 3.3).
 
-    y = x / (k + alpha / size * sum of squares of `size` neighbours)^beta       as Caffe, PyTorch and ONNX have it
-    y = x / (k + alpha * sum of squares)^beta                                   the paper: divide_by_size false
+y = x / (k + alpha / size * sum of squares of `size` neighbours)^beta       as Caffe, PyTorch and ONNX have it
+y = x / (k + alpha * sum of squares)^beta                                   the paper: divide_by_size false
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Norms that need no running statistics: y = weight * (x - mean) / sqrt(var + eps) + bias.
 
-    layer_norm      mean and variance over the channels (or the last axis) at each place     Ba et al., 2016
-    instance_norm   over the places of each channel                                          Ulyanov et al., 2016
-    group_norm      over the places of a group of channels                                   Wu and He, 2018
+layer_norm      mean and variance over the channels (or the last axis) at each place     Ba et al., 2016
+instance_norm   over the places of each channel                                          Ulyanov et al., 2016
+group_norm      over the places of a group of channels                                   Wu and He, 2018
 """
 
 from __future__ import annotations

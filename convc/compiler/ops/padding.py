@@ -7,8 +7,8 @@
                       extent = dilation * (kernel - 1) + 1
     causal        all in front (one spatial axis)
 
-Bound padding is a tuple (begins ..., ends ...) in ONNX's order. Only `same_*` over a dynamic size, with a stride above 1
-and no promised multiple, stays a word: both lowerings then compute it from the size they meet.
+Bound padding is a tuple (begins ..., ends ...) in ONNX's order. Only `same_*` over a dynamic size, with a stride above
+1 and no promised multiple, stays a word: both lowerings then compute it from the size they meet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def extent(kernel: int, dilation: int) -> int:
 def resolve(
     padding: Padding, sizes: Shape, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> str | tuple[int, ...]:
-    """(begins ..., ends ...) for these spatial sizes, or the word where it depends on a dynamic size. Raises ShapeError."""
+    """(begins ..., ends ...) at these spatial sizes, or the word where a dynamic size decides. Raises ShapeError."""
     rank = len(sizes)
     if not isinstance(padding, str):
         return explicit(padding, rank)
@@ -133,7 +133,7 @@ def onnx_pad(g: Any, x: str, padding: tuple[int, ...], mode: str = "zeros", valu
 def onnx_same(
     g: Any, x: str, word: str, stride: Sequence[int], spans: Sequence[int], value: float | None = None
 ) -> str:
-    """Pad nodes that compute what `same_*` comes to from the sizes met at run time: ORT's `auto_pad` refuses dilations."""
+    """Nodes that pad by what `same_*` comes to at the sizes met at run time: ORT's `auto_pad` refuses dilations."""
     rank = len(stride)
     sizes = g.Slice(g.Shape(x), g.const([2], "first_axis"), g.const([2 + rank], "last_axis"))
     strides = g.const(list(stride), "stride")

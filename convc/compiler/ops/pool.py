@@ -105,7 +105,7 @@ class Pool(Op):
         return all(2 * pad <= k for pad, k in zip(pads, self.window().kernel * 2, strict=True))
 
     def _native_same(self) -> bool:
-        """Whether ORT's `auto_pad` is right: it knows no dilation, and takes a stride past the kernel for negative padding."""
+        """Whether ORT's `auto_pad` is right: it knows no dilation, and pads by less than 0 if stride passes kernel."""
         window = self.window()
         return set(window.dilation) == {1} and all(s <= k for s, k in zip(window.stride, window.kernel, strict=True))
 

@@ -1,9 +1,9 @@
 """Interpolation to another spatial size.
 
-    nearest     y[i] = x[floor(i * S / S')]
-    linear      between the nearest elements, centres of pixels aligned: x at (i + 1/2) S / S' - 1/2
-                with align_corners: x at i (S - 1) / (S' - 1)
-    cubic       Keys' kernel with a = -0.75
+nearest     y[i] = x[floor(i * S / S')]
+linear      between the nearest elements, centres of pixels aligned: x at (i + 1/2) S / S' - 1/2
+            with align_corners: x at i (S - 1) / (S' - 1)
+cubic       Keys' kernel with a = -0.75
 """
 
 from __future__ import annotations

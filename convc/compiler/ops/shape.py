@@ -83,7 +83,7 @@ def _place(what: str, place: Dim, size: Dim) -> int:
     if isinstance(behind, int) and behind < 0:
         return behind
     raise ShapeError(
-        f"{what} {place} on an axis of size {size} is only known at run time: give a distance from the front or the back"
+        f"{what} {place} on an axis of size {size} is only known at run time: count from the front or the back"
     )
 
 

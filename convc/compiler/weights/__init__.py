@@ -3,9 +3,9 @@
 from .checkpoint import Checkpoint, Tensor
 from .families import OURS, Family, Loaded, load_parameters, names_table
 from .files import read_checkpoint
-from .rules import Evaluate, RuleError, Rules
+from .rules import Evaluate, Exact, RuleError, Rules
 
 __all__ = [
-    "OURS", "Checkpoint", "Evaluate", "Family", "Loaded", "RuleError", "Rules", "Tensor", "load_parameters",
+    "OURS", "Checkpoint", "Evaluate", "Exact", "Family", "Loaded", "RuleError", "Rules", "Tensor", "load_parameters",
     "names_table", "read_checkpoint",
 ]  # fmt: skip

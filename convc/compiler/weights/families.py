@@ -20,7 +20,7 @@ from ..errors import UsageError, WeightsError
 from ..ir import Param, Stored
 from .checkpoint import Array, Checkpoint, shown
 from .fit import Fit, fit, refusal
-from .rules import Evaluate, RuleError, Rules, component_pattern
+from .rules import Evaluate, Exact, RuleError, Rules, component_pattern
 from .spelling import Spelling, spellings
 from .values import parameter_values
 
@@ -45,7 +45,7 @@ class Family:
     """
 
     name: str
-    names: Rules = field(default_factory=Rules)
+    names: Rules | Exact = field(default_factory=Rules)
     old: Rules = field(default_factory=Rules)
     ignore: tuple[re.Pattern[str], ...] = ()
     preprocess: object = None

@@ -112,6 +112,19 @@ class Rules:
         return bool(self.rules)
 
 
+@dataclass(frozen=True)
+class Exact:
+    """A key map written out name by name, as spec.resolved.yaml has it; a name that it lacks stays as it is."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, name: str) -> str:
+        return self.names.get(name, name)
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+
 def component_pattern(pattern: str) -> re.Pattern[str]:
     """A compiled left side; `search` finds it in a name. ValueError says what is wrong with it, for a person."""
     components = pattern.split(".")

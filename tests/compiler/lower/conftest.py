@@ -63,7 +63,8 @@ class Net:
         types = [self.types[i] for i in inputs]
         bound = op.bind(*types)
         wanted = bound.params(*types)
-        held = {role: f"{like or name}.{role}" for role in wanted}
+        # A learned tensor is called by its step's own name, as the frontend has it.
+        held = {role: name if op.name == "parameter" else f"{like or name}.{role}" for role in wanted}
         for role, kind in wanted.items():
             self.params.setdefault(held[role], Seeded(kind.shape, kind.init, held[role]))
             self.trained |= {held[role]} if kind.trained else set()

@@ -17,6 +17,7 @@ from convc.compiler.ir import Dim, Graph, Model, Node, Op, Seeded, SymDim, Tenso
 from convc.compiler.lower.to_onnx import check, to_onnx
 from convc.compiler.lower.to_torch import evaluate
 from convc.compiler.lower.writer import serialize
+from convc.compiler.ops import OPS
 
 Array = NDArray[Any]
 ShapeText = Sequence[int | str]
@@ -28,6 +29,13 @@ def typed(shape: ShapeText, symbols: Mapping[str, SymDim] = MappingProxyType({})
     """`("N", 3, "H", "W")` as a type."""
     known = {"N": N, "H": H, "W": W, **symbols}
     return TensorType(tuple(known[dim] if isinstance(dim, str) else dim for dim in shape))
+
+
+def make(name: str, **arguments: Any) -> Op:
+    """The operator called `name`, not yet bound."""
+    build: Any = OPS[name]
+    op: Op = build(**arguments)
+    return op
 
 
 @dataclass(frozen=True)

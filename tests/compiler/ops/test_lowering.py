@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.compiler.ops.cases import CASES, Case
-from tests.compiler.ops.single import Single, assert_close, symbolic, typed
 
 from convc.compiler.ir import SymDim
 from convc.compiler.ops import OPS
+from tests.compiler.ops.cases import CASES, Case
+from tests.compiler.ops.single import Single, assert_close, symbolic, typed
 
 
 def _single(case: Case) -> Single:

@@ -12,11 +12,10 @@ from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 from convc.compiler.errors import ShapeError
 from convc.compiler.ir import TensorType
-from convc.compiler.ops import OPS
 from convc.compiler.ops.padding import same_total
-from tests.compiler.ops.single import H, Single, W, assert_close
+from tests.compiler.ops.single import H, Single, W, assert_close, make
 
-MANY = settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def sizes(low: int, high: int, rank: int) -> SearchStrategy[tuple[int, ...]]:
@@ -60,7 +59,7 @@ def agree(op: Any, channels: int, spatial: tuple[int, ...]) -> None:
 @given(windows(), st.sampled_from([1, 2]))
 def test_conv(w: dict[str, Any], groups: int) -> None:
     arguments = {k: w[k] for k in ("kernel", "stride", "dilation")}
-    op = OPS["conv"](**arguments, padding=w["begins"] + w["ends"], groups=groups)
+    op = make("conv", **arguments, padding=w["begins"] + w["ends"], groups=groups)
     try:
         Single(op, (TensorType((2, 4, *w["spatial"])),)).type  # noqa: B018
     except ShapeError as error:
@@ -77,7 +76,7 @@ NAMES = ("spatial", "begins", "ends", "dilation", "kernel")
 @MANY
 @given(windows(), st.sampled_from(["same_upper", "same_lower", "half"]))
 def test_conv_words(w: dict[str, Any], word: str) -> None:
-    op = OPS["conv"](kernel=w["kernel"], stride=w["stride"], dilation=w["dilation"], padding=word)
+    op = make("conv", kernel=w["kernel"], stride=w["stride"], dilation=w["dilation"], padding=word)
     if word != "half":
         expected = tuple(-(-size // stride) for size, stride in zip(w["spatial"], w["stride"], strict=True))
         assert Single(op, (TensorType((2, 4, *w["spatial"])),)).type.spatial == expected
@@ -93,7 +92,7 @@ def test_conv_transpose(w: dict[str, Any], data: st.DataObject) -> None:
     symmetric = data.draw(st.booleans())
     pads = w["begins"] + (w["begins"] if symmetric else w["ends"])
     arguments = {k: w[k] for k in ("kernel", "stride", "dilation")}
-    op = OPS["conv_transpose"](**arguments, padding=pads, output_padding=more, out=3)
+    op = make("conv_transpose", **arguments, padding=pads, output_padding=more, out=3)
     try:
         single = Single(op, (TensorType((2, 4, *w["spatial"])),))
         size = single.type.spatial
@@ -117,7 +116,7 @@ def test_max_pool(w: dict[str, Any], ceil: bool, symmetric: bool) -> None:
     ends = begins if symmetric else tuple(min(p, e // 2) for p, e in zip(w["ends"], extents, strict=True))
     assume(all(size >= d for size, d in zip(w["spatial"], w["dilation"], strict=True)))
     arguments = {k: w[k] for k in ("kernel", "stride", "dilation")}
-    op = OPS["max_pool"](**arguments, padding=begins + ends, ceil=ceil)
+    op = make("max_pool", **arguments, padding=begins + ends, ceil=ceil)
     _agree_unless_empty(op, w)
 
 
@@ -127,7 +126,7 @@ def test_avg_pool(w: dict[str, Any], ceil: bool, counted: bool, symmetric: bool)
     begins = tuple(min(p, k // 2) for p, k in zip(w["begins"], w["kernel"], strict=True))
     ends = begins if symmetric else tuple(min(p, k // 2) for p, k in zip(w["ends"], w["kernel"], strict=True))
     arguments = {k: w[k] for k in ("kernel", "stride")}
-    op = OPS["avg_pool"](**arguments, padding=begins + ends, ceil=ceil, count_include_pad=counted)
+    op = make("avg_pool", **arguments, padding=begins + ends, ceil=ceil, count_include_pad=counted)
     _agree_unless_empty(op, w)
 
 
@@ -136,7 +135,7 @@ def test_avg_pool(w: dict[str, Any], ceil: bool, counted: bool, symmetric: bool)
 def test_pool_words(w: dict[str, Any], ceil: bool, upper: bool, kind: str) -> None:
     word = "same_upper" if upper else "same_lower"
     more = {"count_include_pad": ceil} if kind == "avg" else {}
-    op = OPS[f"{kind}_pool"](kernel=w["kernel"], stride=w["stride"], padding=word, ceil=ceil, **more)
+    op = make(f"{kind}_pool", kernel=w["kernel"], stride=w["stride"], padding=word, ceil=ceil, **more)
     expected = tuple(-(-size // stride) for size, stride in zip(w["spatial"], w["stride"], strict=True))
     assert Single(op, (TensorType((2, 4, *w["spatial"])),)).type.spatial == expected
     agree(op, 4, w["spatial"])
@@ -157,7 +156,7 @@ def test_symmetric_pools_have_pytorchs_own_size(w: dict[str, Any], ceil: bool) -
     """Against torch.nn.functional itself, not through our lowering."""
     rank = len(w["spatial"])
     pads = tuple(min(p, k // 2) for p, k in zip(w["begins"], w["kernel"], strict=True))
-    op = OPS["max_pool"](kernel=w["kernel"], stride=w["stride"], padding=pads, ceil=ceil)
+    op = make("max_pool", kernel=w["kernel"], stride=w["stride"], padding=pads, ceil=ceil)
     x = torch.zeros(1, 1, *w["spatial"])
     pool = getattr(torch.nn.functional, f"max_pool{rank}d")
     try:
@@ -173,7 +172,7 @@ def test_symmetric_pools_have_pytorchs_own_size(w: dict[str, Any], ceil: bool) -
 @given(st.integers(1, 3).flatmap(lambda rank: st.tuples(sizes(1, 12, rank), sizes(1, 9, rank))), st.booleans())
 def test_adaptive_pools(both: tuple[tuple[int, ...], tuple[int, ...]], maximum: bool) -> None:
     spatial, size = both
-    op = OPS["adaptive_max_pool" if maximum else "adaptive_avg_pool"](size=size)
+    op = make("adaptive_max_pool" if maximum else "adaptive_avg_pool", size=size)
     single = Single(op, (TensorType((2, 3, *spatial)),))
     arrays = single.inputs({})
     expected = single.torch(arrays)
