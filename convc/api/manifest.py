@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .load import sizes_for
 if TYPE_CHECKING:
     from ..compiler.compile import Compiled
     from ..compiler.ir import Model
+    from ..compiler.passes import PassRecord
     from .build import BuildOptions
     from .releases import Loads
     from .verify import Verification
@@ -78,7 +80,7 @@ def manifest_of(
         "counted_at": sizes_for(network),
         "source": counts(network, compiled.source),
         "deployed": counts(network, compiled.model),
-        "passes": [record.data() for record in compiled.records],
+        "passes": [_record(record) for record in compiled.records],
         "verification": verification.data(),
         "files": dict(files),
     }
@@ -105,6 +107,15 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _record(record: PassRecord) -> dict[str, Any]:
+    """The last bits of an error hang on the machine's state: its power of ten does not."""
+    data = record.data()
+    error = data["max_error"]
+    if error:
+        data["max_error"] = float(f"1e{math.ceil(math.log10(error))}")
+    return data
 
 
 def _sha(text: str) -> str:

@@ -48,12 +48,12 @@ class Verification:
         return self.report is not None and self.report.ok
 
     def data(self) -> dict[str, Any]:
-        """For the manifest: errors and bounds to two digits, so that the bytes do not hang on the last bit."""
+        """For the manifest: errors to a digit, bounds to two, so that the bytes do not hang on the last bit."""
         if self.report is None:
             return {"skipped": self.skipped}
         cases = []
         for case in self.report.cases:
-            outputs = {d.name: {"error": float(f"{d.error:.1e}"), "bound": float(f"{d.bound:.1e}")} for d in case.parity.differences}
+            outputs = {d.name: {"error": float(f"{d.error:.0e}"), "bound": float(f"{d.bound:.1e}")} for d in case.parity.differences}
             cases.append({"inputs": {k: list(v) for k, v in case.inputs.items()}, "outputs": outputs})
         return {"provider": self.report.provider.name, "unit": "spread of the expected output", "cases": cases}
 

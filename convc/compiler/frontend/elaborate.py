@@ -183,16 +183,12 @@ class Elaborator:
             like = {str(k.value): v for k, v in step.body.entries}.get(LIKE)
             inputs = inputs if like is None else [*inputs, *read_values(like, ctx.env, self._constants(step, ctx))]
         tensors = self._tensors(cls, step, inputs, ctx)
-        given = self._given(cls, step, ctx)
-        for call in self._defaults(cls.name, ctx):
-            for name, (tree, env) in call.items():
-                if name not in given and name in cls.fields():
-                    given[name] = (tree, env)
         args: dict[str, Any] = {}
-        for name, (tree, env) in given.items():
-            value = operator_argument(cls.fields()[name], tree, env)
-            if value is not None:
-                args[name] = value
+        # The call first, then `defaults`, nearest first. Null counts as not given, so the next one is asked.
+        for level in (self._given(cls, step, ctx), *self._defaults(cls.name, ctx)):
+            for name, (tree, env) in level.items():
+                if name not in args and (value := operator_argument(cls.fields()[name], tree, env)) is not None:
+                    args[name] = value
         for name, field in cls.fields().items():
             if field.required and name not in args:
                 raise ctx.problem(f"`{cls.name}` needs `{name}`: {field.doc}", step.mark)
@@ -421,14 +417,11 @@ class Elaborator:
             if not params:
                 raise ctx.problem(f"block {name!r} takes no arguments", body.mark)
             given[next(iter(params))] = (body, ctx.env)
-        for call in self._defaults(name, ctx):
-            for key_name, pair in call.items():
-                if key_name in params and key_name not in given:
-                    given[key_name] = pair
         values: dict[str, Any] = {}
+        levels = (given, *self._defaults(name, ctx))
         for key_name, param in params.items():
-            written = given.get(key_name)
-            value = parameter(param, *written) if written is not None and not _empty(written[0]) else None
+            written = [level[key_name] for level in levels if key_name in level and not _empty(level[key_name][0])]
+            value = next((v for tree, env in written if (v := parameter(param, tree, env)) is not None), None)
             if value is not None:
                 values[key_name] = value
             elif param.required:

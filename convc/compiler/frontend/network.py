@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import Mark, Problem, SpecError, UsageError
-from ..ir import DType, Graph, ParamType, SymDim, TensorType
+from ..ir import REGISTRY, DType, Graph, ParamType, SymDim, TensorType
 from ..ir.dims import Dim
 from .arguments import default, expression, given_data, parameter, shown
 from .combinators import export
@@ -77,7 +77,8 @@ def elaborate(file: File, variant: str | None = None, options: Options | None = 
     env = Env(values)
     for name, type_ in _inputs(spec, env, options).items():
         draft.inputs[name] = type_
-    outputs = _run(file, draft, values)
+    preprocess = _preprocess(spec, env)
+    outputs = _run(file, draft, values, preprocess)
     if draft.problems:
         raise SpecError(draft.problems.values())
     return Network(
@@ -87,7 +88,7 @@ def elaborate(file: File, variant: str | None = None, options: Options | None = 
         values,
         draft.graph(variant or spec.name, outputs),
         MappingProxyType(draft.params),
-        _preprocess(spec, env),
+        preprocess,
         spec.labels,
     )
 
@@ -173,6 +174,10 @@ def run_network(run: Elaborator, file: File, step: Step, inputs: list[Value], ct
     return value
 
 
+def _nested(number: float, depth: int) -> Any:
+    return (_nested(number, depth - 1),) if depth else number
+
+
 def _until(spec: SpecFile, until: str | None, given: Mapping[str, tuple[Scalar, Tree]], ctx: Context) -> tuple[Step, ...]:
     if until is None:
         return spec.network
@@ -192,16 +197,20 @@ def _word(entry: tuple[Scalar, Tree] | None, ctx: Context) -> str | None:
     return text(entry[1], ctx.env, str(entry[0].value))
 
 
-def _run(file: File, draft: Draft, values: Mapping[str, Any]) -> dict[str, str]:
+def _run(file: File, draft: Draft, values: Mapping[str, Any], preprocess: Mapping[str, Any]) -> dict[str, str]:
     spec = file.spec
     scope = Scope()
     inputs: dict[str, Value] = {name: Tensor(name, type_) for name, type_ in draft.inputs.items()}
     scope.names.update(inputs)
     first = next(iter(inputs.values()))
-    env = Env(values, first, scope)
+    # Expressions may read a dynamic size by its name; whether they may depend on it is their place's to say.
+    symbols = {str(dim): dim for type_ in draft.inputs.values() for dim in type_.shape if isinstance(dim, SymDim)}
+    env = Env({**symbols, **values}, first, scope)
     defaults = (Defaults(spec.defaults, Env(values)),) if spec.defaults else ()
     ctx = Context("", "", scope, env, file, defaults)
     run = Elaborator(draft)
+    if preprocess.get("embed"):
+        first = _embedded(run, first, preprocess, ctx)
     last = run.run(spec.network, first, ctx, alone_is_silent=False)
     try:
         return _outputs(spec, last, env.with_x(last))
@@ -210,6 +219,27 @@ def _run(file: File, draft: Draft, values: Mapping[str, Any]) -> dict[str, str]:
     except SpecError as error:
         draft.report(error, ())
         return {}
+
+
+def _embedded(run: Elaborator, x: Value, preprocess: Mapping[str, Any], ctx: Context) -> Value:
+    """`embed: true`: the network takes pixels and computes (x * scale - mean) / std itself, as x * a + b per channel."""
+    spec = ctx.file.spec
+    assert isinstance(x, Tensor) and spec.preprocess is not None
+    step = Step("preprocess", spec.preprocess.mark, None)
+    channels = x.type.channels
+    mean, std = ((*preprocess.get(key, (neutral,)),) for key, neutral in (("mean", 0.0), ("std", 1.0)))
+    if any(len(values) not in (1, channels) for values in (mean, std)):
+        fail(f"`preprocess` has {len(mean)} means and {len(std)} deviations for {channels} channels", spec.preprocess.mark)
+    pairs = [(mean[c % len(mean)], std[c % len(std)]) for c in range(channels)]
+    factor = [preprocess.get("scale", 1.0) / deviation for _, deviation in pairs]
+    shift = [-centre / deviation for centre, deviation in pairs]
+    at = ctx.at("preprocess")
+    for name, numbers, head in (("factor", factor, "mul"), ("shift", shift, "add")):
+        column = tuple(_nested(number, x.type.rank - 2) for number in numbers)
+        value = REGISTRY["constant"](value=column)  # type: ignore[call-arg]  # its one field
+        held = run.add(value, (), step, at.at(name))
+        x = run.add(REGISTRY[head](), (x, held), step, at.at(head))
+    return x
 
 
 def _outputs(spec: SpecFile, last: Value, env: Env) -> dict[str, str]:

@@ -25,6 +25,7 @@ from . import (
     reduce,  # reduce_mean reduce_max reduce_sum
     resize,  # resize
     shape,  # slice flatten reshape transpose, sizes of a split
+    sizes,  # dynamic sizes as arguments
     tensor,  # parameter constant
     train,  # identity dropout drop_path
 )
@@ -34,5 +35,5 @@ OPS = REGISTRY
 __all__ = [
     "OPS", "activation", "adaptive_pool", "arithmetic", "axes", "batch_norm", "border", "channels", "conv",
     "conv_transpose", "emit", "global_pool", "init", "join", "linear", "lrn", "norm", "padding", "pool", "reduce",
-    "resize", "shape", "tensor", "train",
+    "resize", "shape", "sizes", "tensor", "train",
 ]  # fmt: skip

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ..errors import ShapeError
 from ..ir.dims import Dim
 from ..ir.op import Op, Params, arg
-from ..ir.types import TensorType
+from ..ir.types import Shape, TensorType
 from .axes import axis_name, checked_axis, per_axis, spatial_rank
-from .conv import Spatial, as_spatial, as_tuple
+from .conv import Spatial, as_spatial
 from .emit import number
-from .padding import MODES, Padding, explicit
+from .padding import MODES
+from .sizes import check_known, onnx_sizes, torch_sizes
 
 _ONNX_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -26,14 +27,15 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
     ->      the same with its axes grown; the spatial ones if `axes` is left out
     """
 
-    padding: Padding = arg(kind="padding", doc="elements before and after each axis: one number, or begins, then ends")
+    padding: tuple[Dim, ...] = arg(kind="dims", doc="elements before and after: one number, one per axis, or two")
     value: float = arg(0.0, kind="number", doc="what mode zeros fills with")
     mode: str = arg("zeros", kind="word", choices=MODES, doc="what the new elements hold")
     axes: tuple[int, ...] | None = arg(None, kind="ints", doc="the axes that grow; the spatial ones if left out")
+    of: Shape = field(default=(), repr=False)
 
     def bind(self, *x: TensorType) -> Self:
-        if isinstance(self.padding, str):
-            raise ShapeError(f"pad needs numbers, not the word {self.padding}: it has no kernel")
+        if any(isinstance(amount, int) and amount < 0 for amount in self.padding):
+            raise ShapeError(f"padding {list(self.padding)} is negative: slice and crop cut off")
         axes = tuple(range(2, x[0].rank)) if self.axes is None else self.axes
         axes = tuple(checked_axis(axis, x[0]) for axis in axes)
         if not axes or len(set(axes)) < len(axes):
@@ -42,31 +44,36 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
             raise ShapeError(f"value {self.value:g} goes with mode zeros, not with {self.mode}")
         if self.mode != "zeros" and axes != tuple(range(2, x[0].rank)):
             raise ShapeError(f"mode {self.mode} pads the spatial axes, not axes {list(axes)}")
-        return replace(self, axes=axes, padding=explicit(self.padding, len(axes)))
+        padding = _both(self.padding, len(axes))
+        check_known(padding, x[0].shape)
+        dynamic = any(not isinstance(amount, int) for amount in padding)
+        return replace(self, axes=axes, padding=padding, of=x[0].shape if dynamic else ())
 
     def infer(self, *x: TensorType) -> TensorType:
         shape = list(x[0].shape)
-        for axis, (front, behind) in self._amounts().items():
-            size = checked_axis(axis, x[0])
-            self._check_source(x[0], axis, max(front, behind))
-            shape[size] = shape[axis] + front + behind
+        for axis, (front, behind) in self._amounts(self.padding).items():
+            checked_axis(axis, x[0])
+            self._check_source(x[0], axis, front)
+            self._check_source(x[0], axis, behind)
+            shape[axis] = shape[axis] + front + behind
         return x[0].with_shape(*shape)
 
-    def _check_source(self, x: TensorType, axis: int, amount: int) -> None:
+    def _check_source(self, x: TensorType, axis: int, amount: Dim) -> None:
         size = x.shape[axis]
-        limit = {"reflect": size - 1, "circular": size}.get(self.mode)
-        if isinstance(limit, int) and amount > limit:
+        limit = {"reflect": size - 1, "circular": size}.get(self.mode, amount)
+        spare = limit - amount
+        if isinstance(spare, int) and spare < 0:
             name = axis_name(axis, x.rank)
             raise ShapeError(f"mode {self.mode} cannot take {amount} elements from {name} {size}")
 
-    def _amounts(self) -> dict[int, tuple[int, int]]:
+    def _amounts(self, pads: Sequence[Any]) -> dict[int, tuple[Any, Any]]:
         """Elements in front and behind, by axis."""
         assert self.axes is not None
-        pads, count = as_tuple(self.padding), len(self.axes)
+        count = len(self.axes)
         return {axis: (pads[i], pads[i + count]) for i, axis in enumerate(self.axes)}
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
-        amounts = self._amounts()
+        amounts = self._amounts(torch_sizes(self.padding, self.of, x[0]))
         first = min(amounts)
         # PyTorch lists the last axis first.
         flat = [n for axis in range(x[0].ndim - 1, first - 1, -1) for n in amounts.get(axis, (0, 0))]
@@ -77,8 +84,9 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
         if self.mode == "circular" and g.opset < 19:
             raise ShapeError(f"mode circular needs opset 19 or newer, not {g.opset}")
-        amounts = [self._amounts().get(axis, (0, 0)) for axis in range(g.inputs[0].rank)]
-        pads = g.const([front for front, _ in amounts] + [behind for _, behind in amounts], "pads")
+        amounts = [self._amounts(self.padding).get(axis, (0, 0)) for axis in range(g.inputs[0].rank)]
+        listed = [front for front, _ in amounts] + [behind for _, behind in amounts]
+        pads = onnx_sizes(g, listed, self.of, x[0], "pads")
         fill = [number(g, self.value, "value")] if self.value else []
         return str(g.Pad(x[0], pads, *fill, mode=_ONNX_MODES[self.mode]))
 
@@ -91,36 +99,41 @@ class Crop(Op, name="crop", group="shape", arity=(1, 2), principal="size"):
     ->      (N, C, *size) or (N, C, *S')
     """
 
-    size: Spatial | None = arg(None, kind="spatial", doc="size of the window, where no second value gives it")
+    size: tuple[Dim, ...] | None = arg(None, kind="dims", doc="size of the window, where no second value gives it")
     offset: Spatial | None = arg(None, kind="spatial0", doc="where the window begins; in the middle if left out")
+    of: Shape = field(default=(), repr=False)
 
     def bind(self, *x: TensorType) -> Self:
         rank = spatial_rank(x[0], "crop")
         if (self.size is None) == (len(x) == 1):
             raise ShapeError("crop needs either a size or a second value to be as large as")
-        size = None if self.size is None else per_axis(self.size, rank, "size")
         offset = None if self.offset is None else per_axis(self.offset, rank, "offset")
-        return replace(self, size=size, offset=offset)
+        if self.size is None:
+            return replace(self, offset=offset)
+        size = sizes_per_axis(self.size, rank)
+        check_known(size, x[0].shape)
+        return replace(self, size=size, offset=offset, of=x[0].shape)
 
     def infer(self, *x: TensorType) -> TensorType:
         if len(x) == 2 and x[1].rank != x[0].rank:
             raise ShapeError(f"cannot crop {x[0]} to the size of {x[1]}: they differ in their number of axes")
-        sizes = x[1].spatial if len(x) == 2 else as_spatial(self._size)
+        sizes = x[1].spatial if len(x) == 2 else self._size
         for axis, (have, wanted) in enumerate(zip(x[0].spatial, sizes, strict=True)):
             first = 0 if self.offset is None else as_spatial(self.offset)[axis]
-            if isinstance(have, int) and isinstance(wanted, int) and first + wanted > have:
+            spare = have - wanted - first
+            if isinstance(spare, int) and spare < 0:
                 name = axis_name(axis + 2, x[0].rank)
                 place = f" from {first} on" if first else ""
                 raise ShapeError(f"cannot crop {name} {have} to {wanted}{place}")
         return x[0].with_shape(*x[0].shape[:2], *sizes)
 
     @property
-    def _size(self) -> Spatial:
+    def _size(self) -> tuple[Dim, ...]:
         assert self.size is not None
         return self.size
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
-        sizes = tuple(x[1].shape[2:]) if len(x) == 2 else as_spatial(self._size)
+        sizes = x[1].shape[2:] if len(x) == 2 else torch_sizes(self._size, self.of, x[0])
         y = x[0]
         for axis, size in enumerate(sizes):
             middle = (y.shape[axis + 2] - size) // 2
@@ -128,27 +141,40 @@ class Crop(Op, name="crop", group="shape", arity=(1, 2), principal="size"):
         return y
 
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
-        rank = g.inputs[0].rank
-        axes = g.const(list(range(2, rank)), "axes")
-        starts = self._static_offsets(g.inputs[0].spatial, g.output.spatial)
-        if starts is not None and all(isinstance(size, int) for size in g.output.spatial):
-            ends = [start + size for start, size in zip(starts, g.output.spatial, strict=True)]
-            return str(g.Slice(x[0], g.const(starts, "starts"), g.const(ends, "ends"), axes))
-        sizes = (
-            self._onnx_sizes(g, x[1], rank, "like") if len(x) == 2 else g.const(list(as_spatial(self._size)), "size")
-        )
-        if starts is not None:
-            begin = g.const(starts, "starts")
+        have, wanted = g.inputs[0].spatial, g.output.spatial
+        axes = g.const(list(range(2, len(have) + 2)), "axes")
+        if len(x) == 2:
+            # Read from the second value itself: its sizes need not be told by the first's.
+            sizes = onnx_sizes(g, wanted, g.inputs[1].shape, x[1], "size")
         else:
-            spare = g.Sub(self._onnx_sizes(g, x[0], rank, "x"), sizes)
-            begin = g.Div(spare, g.const([2] * (rank - 2), "two"))
-        return str(g.Slice(x[0], begin, g.Add(begin, sizes), axes))
-
-    def _static_offsets(self, have: tuple[Dim, ...], sizes: tuple[Dim, ...]) -> list[int] | None:
+            sizes = onnx_sizes(g, wanted, g.inputs[0].shape, x[0], "size")
         if self.offset is not None:
-            return list(as_spatial(self.offset))
-        offsets = [(a - b) // 2 for a, b in zip(have, sizes, strict=True)]
-        return [n for n in offsets if isinstance(n, int)] if all(isinstance(n, int) for n in offsets) else None
+            begins = g.const(list(as_spatial(self.offset)), "begins")
+        elif all(isinstance(size, int) for size in (*have, *wanted)):
+            begins = g.const([(a - b) // 2 for a, b in zip(have, wanted, strict=True)], "begins")
+        else:
+            spare = g.Sub(onnx_sizes(g, have, g.inputs[0].shape, x[0], "have"), sizes)
+            begins = g.Div(spare, g.const([2] * len(have), "two"))
+        return str(g.Slice(x[0], begins, g.Add(begins, sizes), axes))
 
-    def _onnx_sizes(self, g: Any, x: str, rank: int, hint: str) -> str:
-        return str(g.Slice(g.Shape(x), g.const([2], f"{hint}_first"), g.const([rank], f"{hint}_last")))
+
+def sizes_per_axis(sizes: Sequence[Dim], rank: int) -> tuple[Dim, ...]:
+    """One size per spatial axis; a single one serves all. Raises ShapeError."""
+    values = tuple(sizes) * rank if len(sizes) == 1 else tuple(sizes)
+    if len(values) != rank:
+        raise ShapeError(f"size {list(values)} has {len(values)} numbers, but the input has {rank} spatial axes")
+    if any(isinstance(size, int) and size < 1 for size in values):
+        raise ShapeError(f"size {list(values)} must be at least 1")
+    return values
+
+
+def _both(padding: Sequence[Dim], count: int) -> tuple[Dim, ...]:
+    """Begins, then ends, for so many axes."""
+    values = tuple(padding)
+    if len(values) == 2 * count:
+        return values
+    if len(values) not in (1, count):
+        raise ShapeError(
+            f"padding {list(values)} has {len(values)} numbers: give 1, {count} or {2 * count} for {count} axes"
+        )
+    return (values * count if len(values) == 1 else values) * 2

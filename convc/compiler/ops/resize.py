@@ -9,16 +9,17 @@ cubic       Keys' kernel with a = -0.75
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Self
 
 from ..errors import ShapeError
 from ..ir.dims import Dim
 from ..ir.op import Op, Params, arg
-from ..ir.types import TensorType
-from .axes import axis_name, per_axis, spatial_rank
-from .conv import Spatial, as_spatial
+from ..ir.types import Shape, TensorType
+from .axes import axis_name, spatial_rank
+from .border import sizes_per_axis
+from .sizes import check_known, onnx_sizes, torch_sizes
 
 _TORCH_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -32,9 +33,10 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
     """
 
     scale: tuple[float, ...] | None = arg(None, kind="numbers", doc="factor, or one per axis")
-    size: Spatial | None = arg(None, kind="spatial", doc="output size")
+    size: tuple[Dim, ...] | None = arg(None, kind="dims", doc="output size")
     mode: str = arg("nearest", kind="word", choices=("nearest", "linear", "bilinear", "cubic", "bicubic"), doc="how")
     align_corners: bool = arg(False, kind="bool", doc="map corner pixels onto corner pixels (linear and cubic)")
+    of: Shape = field(default=(), repr=False)
 
     def bind(self, *x: TensorType) -> Self:
         rank = spatial_rank(x[0], "resize")
@@ -47,7 +49,9 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
         if self.mode == "bilinear" and rank != 2:
             raise ShapeError(f"mode bilinear is for two spatial axes, but got {x[0]}; write linear")
         if self.size is not None:
-            return replace(self, size=per_axis(self.size, rank, "size"))
+            size = sizes_per_axis(self.size, rank)
+            check_known(size, x[0].shape)
+            return replace(self, size=size, of=x[0].shape)
         return self if self.scale is None else replace(self, scale=_scales(self.scale, rank))
 
     def infer(self, *x: TensorType) -> TensorType:
@@ -64,7 +68,7 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
         if like is not None:
             return tuple(like)
         if self.size is not None:
-            return as_spatial(self.size)
+            return self.size
         assert self.scale is not None
         ratios = [_ratio(scale) for scale in self.scale]
         return tuple(size * r.numerator // r.denominator for size, r in zip(spatial, ratios, strict=True))
@@ -75,6 +79,7 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
         sizes = self._sizes(x[0].shape[2:], x[1].shape[2:] if len(x) == 2 else None)
+        sizes = tuple(torch_sizes(sizes, self.of, x[0])) if self.size is not None else sizes
         if self._kind == "nearest":
             return t.nn.functional.interpolate(x[0], size=sizes, mode="nearest")
         mode = "bicubic" if self._kind == "cubic" else _TORCH_LINEAR[x[0].ndim - 2]
@@ -99,19 +104,9 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
 
     def _onnx_sizes(self, g: Any, x: str, like: str = "") -> str:
         """The whole output shape, from the run-time shape where it is dynamic."""
-        sizes: tuple[Dim, ...] = g.output.spatial
-        rank = g.inputs[0].rank
         images = g.Slice(g.Shape(x), g.const([0], "first"), g.const([2], "second"))
-        if all(isinstance(size, int) for size in sizes):
-            return str(g.Concat(images, g.const(list(sizes), "size"), axis=0))
-        if like:
-            wanted = g.Slice(g.Shape(like), g.const([2], "like_first"), g.const([rank], "like_last"))
-            return str(g.Concat(images, wanted, axis=0))
-        assert self.scale is not None
-        ratios = [_ratio(scale) for scale in self.scale]
-        spatial = g.Slice(g.Shape(x), g.const([2], "third"), g.const([rank], "last"))
-        grown = g.Mul(spatial, g.const([r.numerator for r in ratios], "numerators"))
-        return str(g.Concat(images, g.Div(grown, g.const([r.denominator for r in ratios], "denominators")), axis=0))
+        kind, source = (g.inputs[1], like) if like else (g.inputs[0], x)
+        return str(g.Concat(images, onnx_sizes(g, g.output.spatial, kind.shape, source, "size"), axis=0))
 
 
 def _scales(scale: float | Sequence[float], rank: int) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ..errors import ShapeError
@@ -11,6 +11,7 @@ from ..ir.dims import Dim, product
 from ..ir.op import Op, Params, arg
 from ..ir.types import Shape, TensorType
 from .axes import axis_name, checked_axis
+from .sizes import check_known, onnx_sizes, torch_sizes
 
 
 def split_sizes(total: Dim, parts: int | Sequence[int]) -> tuple[int, ...]:
@@ -44,12 +45,15 @@ class Slice(Op, name="slice", group="shape"):
     end: Dim | None = arg(None, kind="dim", doc="the element behind the last; the axis' end if left out")
     step: int = arg(1, kind="size", doc="distance between the elements taken")
 
+    of: Shape = field(default=(), repr=False)
+
     def bind(self, *x: TensorType) -> Self:
         axis = checked_axis(self.axis, x[0])
         size = x[0].shape[axis]
-        start = _place("start", self.start, size)
-        end = None if self.end is None or self.end == size else _place("end", self.end, size)
-        return replace(self, axis=axis, start=start, end=end)
+        start = _place(self.start, size)
+        end = None if self.end is None or self.end == size else _place(self.end, size)
+        check_known((start, end or 0), x[0].shape)
+        return replace(self, axis=axis, start=start, end=end, of=_needed((start, end or 0), x[0].shape))
 
     def infer(self, *x: TensorType) -> TensorType:
         axis = checked_axis(self.axis, x[0])
@@ -57,7 +61,7 @@ class Slice(Op, name="slice", group="shape"):
         name = axis_name(axis, x[0].rank)
         start, end = _counted(self.start, size), size if self.end is None else _counted(self.end, size)
         for what, place in (("start", start), ("end", end)):
-            if isinstance(place, int) and isinstance(size, int) and not 0 <= place <= size:
+            if _negative(place) or _negative(size - place):
                 raise ShapeError(f"{what} {getattr(self, what)} lies outside the {size} elements of {name} in {x[0]}")
         count = (end - start + self.step - 1) // self.step
         if isinstance(count, int) and count < 1:
@@ -65,26 +69,30 @@ class Slice(Op, name="slice", group="shape"):
         return x[0].with_shape(*x[0].shape[:axis], count, *x[0].shape[axis + 1 :])
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
-        cut = slice(self.start, self.end, self.step)
+        start, end = torch_sizes((self.start, self.end or 0), self.of, x[0])
+        cut = slice(start, None if self.end is None else end, self.step)
         return x[0][(slice(None),) * self.axis + (cut,)]
 
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
-        end = 2**63 - 1 if self.end is None else self.end
-        places = [g.const([self.start], "start"), g.const([end], "end"), g.const([self.axis], "axis")]
+        start = onnx_sizes(g, [self.start], self.of, x[0], "start")
+        end = onnx_sizes(g, [2**63 - 1 if self.end is None else self.end], self.of, x[0], "end")
         steps = [g.const([self.step], "step")] if self.step != 1 else []
-        return str(g.Slice(x[0], *places, *steps))
+        return str(g.Slice(x[0], start, end, g.const([self.axis], "axis"), *steps))
 
 
-def _place(what: str, place: Dim, size: Dim) -> int:
-    """A place on an axis as a number from the front, or a negative one from the back; raises ShapeError."""
-    if isinstance(place, int):
-        return place
-    behind = place - size
-    if isinstance(behind, int) and behind < 0:
-        return behind
-    raise ShapeError(
-        f"{what} {place} on an axis of size {size} is only known at run time: count from the front or the back"
-    )
+def _negative(size: Dim) -> bool:
+    return isinstance(size, int) and size < 0
+
+
+def _needed(dims: Sequence[Dim], shape: Shape) -> Shape:
+    """The input's shape, where sizes have to be computed from it."""
+    return () if all(isinstance(dim, int) for dim in dims) else shape
+
+
+def _place(place: Dim, size: Dim) -> Dim:
+    """A place on an axis: a number from the front, a negative one from the back where that is simpler, or a size."""
+    behind = place if isinstance(place, int) else place - size
+    return behind if isinstance(behind, int) and behind < 0 else place
 
 
 def _counted(place: Dim, size: Dim) -> Dim:
@@ -126,6 +134,7 @@ class Reshape(Op, name="reshape", group="shape", arity=(1, 1), principal="shape"
     """
 
     shape: tuple[Dim, ...] = arg(kind="dims", doc="the new shape; 0 keeps an axis, -1 takes what is left")
+    of: Shape = field(default=(), repr=False)
 
     def bind(self, *x: TensorType) -> Self:
         for dim in self.shape:
@@ -135,15 +144,13 @@ class Reshape(Op, name="reshape", group="shape", arity=(1, 1), principal="shape"
             raise ShapeError(f"shape {list(self.shape)} has more than one -1")
         kept = tuple(0 if _stays(i, dim, x[0].shape) else dim for i, dim in enumerate(self.shape))
         dynamic = [dim for dim in kept if not isinstance(dim, int)]
-        if not dynamic:
-            return replace(self, shape=kept)
-        if len(dynamic) > 1 or -1 in kept:
-            raise ShapeError(
-                f"cannot reshape {x[0]} to {list(self.shape)}: more than one size is only known at run time; keep"
-                " dynamic axes in their places (0), and leave one at most to -1"
-            )
-        bound = replace(self, shape=tuple(dim if isinstance(dim, int) else -1 for dim in kept))
-        if bound.infer(*x).shape != self._kept(x[0]):
+        if len(dynamic) == 1 and -1 not in kept:
+            # What is left is the dynamic size; `infer` checks that it is.
+            kept = tuple(dim if isinstance(dim, int) else -1 for dim in kept)
+            dynamic = []
+        check_known(dynamic, x[0].shape)
+        bound = replace(self, shape=kept, of=_needed(kept, x[0].shape))
+        if bound.infer(*x) != self.infer(*x):
             raise self._mismatch(x[0])
         return bound
 
@@ -185,10 +192,11 @@ class Reshape(Op, name="reshape", group="shape", arity=(1, 1), principal="shape"
         )
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
-        return x[0].reshape([x[0].shape[i] if dim == 0 else dim for i, dim in enumerate(self.shape)])
+        sizes = torch_sizes(self.shape, self.of, x[0])
+        return x[0].reshape([x[0].shape[i] if dim == 0 else sizes[i] for i, dim in enumerate(self.shape)])
 
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
-        return str(g.Reshape(x[0], g.const(list(self.shape), "shape")))
+        return str(g.Reshape(x[0], onnx_sizes(g, self.shape, self.of, x[0], "shape")))
 
 
 def _stays(place: int, dim: Dim, shape: Shape) -> bool:

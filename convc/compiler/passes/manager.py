@@ -151,7 +151,7 @@ def _check_face(name: str, before: Graph, after: Graph) -> None:
 def _check_reach(name: str, before: Model, after: Model, regions: Sequence[Region]) -> None:
     """Outside the regions everything is as it was, save that a reader of a replaced value reads what stands for it."""
     inside = {node.name for region in regions for node in (*region.before, *region.after)}
-    stands = {old: new for region in regions for old, new in region.outputs if old != new}
+    stands = _stands(regions)
     for node in before.graph:
         if node.name in inside:
             continue
@@ -162,7 +162,8 @@ def _check_reach(name: str, before: Model, after: Model, regions: Sequence[Regio
         if node.name not in inside and node.name not in before.graph.nodes:
             raise PassError(f"{name} added {node.name!r} without recording it")
     for public, value in after.graph.outputs.items():
-        if value != _standing(before.graph.outputs[public], stands):
+        was = before.graph.outputs[public]
+        if value != stands.get(was, was):
             raise PassError(f"{name} changed what output {public!r} reads without recording it")
 
 
@@ -171,13 +172,12 @@ def _same(old: Node, new: Node, before: Model, after: Model, stands: Mapping[str
         return False
     if any(before.params[held] is not after.params[held] for held in old.params.values()):
         return False
-    return tuple(_standing(value, stands) for value in old.inputs) == new.inputs
+    return tuple(stands.get(value, value) for value in old.inputs) == new.inputs
 
 
-def _standing(name: str, stands: Mapping[str, str]) -> str:
-    """The value that stands for `name` after all rewrites. A chain is as long as the rewrites that met at one value."""
-    seen = {name}
-    while name in stands and stands[name] not in seen:
-        name = stands[name]
-        seen.add(name)
-    return name
+def _stands(regions: Sequence[Region]) -> dict[str, str]:
+    """What each replaced value became in the end. Backwards, as what stood for a value may be replaced later."""
+    stands: dict[str, str] = {}
+    for region in reversed(regions):
+        stands.update({old: stands.get(new, new) for old, new in region.outputs if old != new})
+    return stands

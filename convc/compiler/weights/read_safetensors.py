@@ -121,10 +121,9 @@ def _sizes(value: Any, most: int) -> bool:
 
 
 def _view(data: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: str) -> Array:
-    if not prod(shape):
-        return np.empty(shape, np.float32 if dtype == "bfloat16" else np.dtype(dtype))
     raw = np.dtype(np.uint16 if dtype == "bfloat16" else dtype).newbyteorder("<")
-    flat = np.frombuffer(data, raw, prod(shape), offset)
+    # numpy takes no offset at the very end of a buffer, where an empty tensor may lie.
+    flat = np.frombuffer(data, raw, prod(shape), offset) if prod(shape) else np.empty(0, raw)
     # Odd offsets are legal, but an array that is not aligned is not welcome everywhere.
     flat = flat if flat.flags.aligned else flat.copy()
     values = from_bfloat16(flat) if dtype == "bfloat16" else flat

@@ -54,13 +54,19 @@ def _inner(path: Path, level: Level, is_tensor: IsTensor) -> str | None:
             return key
     if here:
         return None
-    holders = [key for key, value in level.items() if any(map(is_tensor, _mapping(value).values()))]
+    holders = [key for key, value in level.items() if _holds(_mapping(value), is_tensor)]
     if len(holders) > 1:
         raise WeightsError(
             f"{str(path)!r} holds tensors in several places: {_listed(holders)}",
             hint="save the one that is the network: torch.save(checkpoint['model'], 'weights.pth')",
         )
     return holders[0] if holders and isinstance(holders[0], str) else None
+
+
+def _holds(level: Level, is_tensor: IsTensor) -> bool:
+    """Whether a mapping under a name nobody knows could be the network; an optimizer's state lies deeper."""
+    wrapped = (level[key] for key in _WRAPPERS if key in level)
+    return any(map(is_tensor, level.values())) or any(_tensors_within(inner, is_tensor, set()) for inner in wrapped)
 
 
 def _taken(level: Level, key: str, is_tensor: IsTensor) -> str:

@@ -48,7 +48,7 @@ def run(model: Model, *sizes: int, **options: Any) -> dict[str, Any]:
         expected = to_torch(model)(**{name: torch.from_numpy(value) for name, value in feeds.items()})
     named = expected if isinstance(expected, dict) else {next(iter(found)): expected}
     for name, value in found.items():
-        np.testing.assert_allclose(value, named[name].numpy(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(value, named[name].detach().numpy(), rtol=1e-4, atol=1e-5)
     return found
 
 

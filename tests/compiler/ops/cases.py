@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from convc.compiler.ir import Op
+from convc.compiler.ir import Dim, Op
 from convc.compiler.ops import OPS
+from tests.compiler.ops.single import H, N, W
 
 IMAGE = ("N", 6, "H", "W")
 STILL = ("N", 6, 13, 11)
@@ -20,7 +21,7 @@ class Case(NamedTuple):
     """One row: `op` is bound to inputs of `shapes`."""
 
     op: Op
-    shapes: tuple[tuple[int | str, ...], ...]
+    shapes: tuple[tuple[Dim | str, ...], ...]
     positive: bool = False
     divides: int = 1
     opsets: tuple[int, ...] = (20,)
@@ -31,7 +32,7 @@ class Case(NamedTuple):
         return f"{self.op.name}({given})-{shapes}".replace(" ", "")
 
 
-def case(name: str, *shapes: tuple[int | str, ...], **rest: Any) -> Case:
+def case(name: str, *shapes: tuple[Dim | str, ...], **rest: Any) -> Case:
     own = {key: rest.pop(key) for key in ("positive", "divides", "opsets") if key in rest}
     return Case(OPS[name](**rest), shapes or (IMAGE,), **own)
 
@@ -210,6 +211,27 @@ ARITHMETIC = [
 # These read nothing.
 ARITHMETIC = [c._replace(shapes=()) if c.op.name in ("parameter", "constant") else c for c in ARITHMETIC]
 
+# Sizes that only the run tells, from the input's own.
+DEEP = ("N", 6, (H + 1) // 2, 3 * W - 1)
+DYNAMIC = [
+    case("slice", axis=2, end=H // 2),
+    case("slice", axis=2, start=(H + 1) // 4, end=(H + 1) // 3, step=2),
+    case("slice", axis=-1, start=W - 3),
+    case("slice", axis=-1, end=W - 3),
+    case("slice", DEEP, axis=2, start=(H + 1) // 4),
+    case("slice", DEEP, axis=3, end=W * 2),
+    case("reshape", shape=(N, 2, 3, H * W)),
+    case("reshape", ("N", "H", "W", 6), shape=(N, W, H, 6)),
+    case("reshape", ("N", "H", "W", 6), shape=(N * H, W, 3, -1)),
+    case("reshape", shape=(N, 6 * H, W)),
+    case("crop", size=(H - 2, W // 2)),
+    case("crop", size=(H // 2, 5), offset=1),
+    case("resize", size=(H * 2, (W + 1) // 2)),
+    case("resize", size=(7, W + 3), mode="bilinear"),
+    case("pad", padding=(0, 0, H // 2, 3)),
+    case("pad", padding=(H - 1, 0), axes=(2,)),
+]
+
 SHAPE = [
     case("concat", IMAGE, ("N", 2, "H", "W"), ("N", 1, "H", "W"), opsets=ALL),
     case("concat", IMAGE, IMAGE, axis=-1),
@@ -229,14 +251,14 @@ SHAPE = [
     case("reshape", STILL, shape=(0, 13, 66)),
     case("transpose", perm=(0, 2, 3, 1)),
     case("transpose", perm=(0, -1, 1, 2)),
-    case("pad", padding=1, opsets=ALL),
+    case("pad", padding=(1,), opsets=ALL),
     case("pad", padding=(0, 1, 2, 3), value=-1.5),
     case("pad", padding=(0, 1, 2, 3), mode="reflect"),
-    case("pad", padding=2, mode="replicate", opsets=ALL),
+    case("pad", padding=(2,), mode="replicate", opsets=ALL),
     case("pad", padding=(1, 0), mode="circular"),
     case("pad", padding=(2, 3), axes=(1,)),
     case("crop", size=(3, 4)),
-    case("crop", STILL, size=7, offset=2),
+    case("crop", STILL, size=(7,), offset=2),
     case("crop", IMAGE, ("N", 2, 4, 3)),
     case("crop", ("N", 6, 30, 30), ("N", 2, "H", "W"), offset=(3, 1)),
     case("crop", ("N", 6, 30, 30), ("N", 2, "H", "W")),
@@ -245,8 +267,8 @@ SHAPE = [
     case("resize", STILL, scale=(2.0, 1.5), mode="bilinear"),
     case("resize", size=(9, 10), mode="bilinear", align_corners=True, opsets=ALL),
     case("resize", size=(9, 10), mode="bilinear"),
-    case("resize", size=3, mode="cubic"),
-    case("resize", size=31, mode="bicubic", align_corners=True),
+    case("resize", size=(3,), mode="cubic"),
+    case("resize", size=(31,), mode="bicubic", align_corners=True),
     case("resize", scale=(2.0,), mode="linear"),
     case("resize", LINE, scale=(2.0,), mode="linear"),
     case("resize", VOLUME, size=(4, 9, 11), mode="linear"),
@@ -260,4 +282,4 @@ SHAPE = [
     case("gather", indices=(1, 0), axis=-1),
 ]
 
-CASES = [*CONV, *NORM, *POOL, *ACTIVATION, *ARITHMETIC, *SHAPE]
+CASES = [*CONV, *NORM, *POOL, *ACTIVATION, *ARITHMETIC, *SHAPE, *DYNAMIC]

@@ -20,7 +20,7 @@ from convc.compiler.lower.writer import serialize
 from convc.compiler.ops import OPS
 
 Array = NDArray[Any]
-ShapeText = Sequence[int | str]
+ShapeText = Sequence[Dim | str]
 
 N, H, W = (SymDim.symbol(name) for name in "NHW")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from convc.compiler.ir import SymDim
 from convc.compiler.ops import OPS
 from tests.compiler.ops.cases import CASES, Case
-from tests.compiler.ops.single import Single, assert_close, symbolic, typed
+from tests.compiler.ops.single import Single, assert_close, make, symbolic, typed
 
 
 def _single(case: Case) -> Single:
@@ -20,6 +22,13 @@ def _sizes(case: Case, round: int) -> dict[str, int]:
     height, width = [(9, 12), (14, 7), (8, 8)][round]
     d = case.divides
     return {"N": (2, 1, 3)[round], "H": -(-height // d) * d, "W": -(-width // d) * d}
+
+
+def _at(value: Any, sizes: dict[str, int]) -> Any:
+    """An argument where dynamic sizes have these values."""
+    if isinstance(value, tuple):
+        return tuple(_at(item, sizes) for item in value)
+    return value.at(sizes) if isinstance(value, SymDim) else value
 
 
 RUNS = [(case, opset) for case in CASES for opset in case.opsets]
@@ -42,7 +51,8 @@ def test_types_torch_and_onnx_agree(case: Case, opset: int) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_static_types_are_the_dynamic_ones_evaluated(case: Case) -> None:
     single, sizes = _single(case), _sizes(case, 0)
-    static = Single(case.op, tuple(kind.with_shape(*kind.at(sizes)) for kind in single.types))
+    arguments = {name: _at(value, sizes) for name, value in case.op.arguments().items()}
+    static = Single(make(case.op.name, **arguments), tuple(kind.with_shape(*kind.at(sizes)) for kind in single.types))
     assert static.type.shape == single.type.at(sizes)
 
 

@@ -1,4 +1,4 @@
-"""Shape rules and padding arithmetic of sliding windows, against PyTorch and ONNX Runtime over random configurations."""
+"""Shape rules and padding arithmetic of windows, against PyTorch and ONNX Runtime over random configurations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 from convc.compiler.errors import ShapeError
-from convc.compiler.ir import TensorType
+from convc.compiler.ir import Op, TensorType
 from convc.compiler.ops.padding import same_total
 from tests.compiler.ops.single import H, Single, W, assert_close, make
 
@@ -36,14 +36,24 @@ def windows(draw: DrawFn, dilated: bool = True) -> dict[str, Any]:
     }
 
 
-def two_forms(op: Any, channels: int, spatial: tuple[int, ...]) -> tuple[Single, Single | None]:
+def two_forms(op: Op, channels: int, spatial: tuple[int, ...]) -> tuple[Single, Single | None]:
     """The operator at these sizes, and over dynamic height and width."""
     static = Single(op, (TensorType((2, channels, *spatial)),))
     symbols = (H, W)[: len(spatial)] if len(spatial) < 3 else None
     return static, Single(op, (TensorType((2, channels, *symbols)),)) if symbols else None
 
 
-def agree(op: Any, channels: int, spatial: tuple[int, ...]) -> None:
+def inferred(op: Op, spatial: tuple[int, ...]) -> TensorType | None:
+    """The output's type, or None where the operator says that it would be empty."""
+    try:
+        return Single(op, (TensorType((2, 4, *spatial)),)).type
+    except ShapeError as error:
+        if "would be empty" not in error.message:
+            raise
+        return None
+
+
+def agree(op: Op, channels: int, spatial: tuple[int, ...]) -> None:
     """Inference, torch and ORT agree; statically and dynamically."""
     for single in two_forms(op, channels, spatial):
         if single is None:
@@ -60,14 +70,11 @@ def agree(op: Any, channels: int, spatial: tuple[int, ...]) -> None:
 def test_conv(w: dict[str, Any], groups: int) -> None:
     arguments = {k: w[k] for k in ("kernel", "stride", "dilation")}
     op = make("conv", **arguments, padding=w["begins"] + w["ends"], groups=groups)
-    try:
-        Single(op, (TensorType((2, 4, *w["spatial"])),)).type  # noqa: B018
-    except ShapeError as error:
-        assert "would be empty" in error.message
-        fits = [s + b + e >= d * (k - 1) + 1 for s, b, e, d, k in zip(*(w[n] for n in NAMES), strict=True)]
-        assert not all(fits)
+    if inferred(op, w["spatial"]) is not None:
+        agree(op, 4, w["spatial"])
         return
-    agree(op, 4, w["spatial"])
+    fits = [s + b + e >= d * (k - 1) + 1 for s, b, e, d, k in zip(*(w[n] for n in NAMES), strict=True)]
+    assert not all(fits)
 
 
 NAMES = ("spatial", "begins", "ends", "dilation", "kernel")
@@ -93,15 +100,13 @@ def test_conv_transpose(w: dict[str, Any], data: st.DataObject) -> None:
     pads = w["begins"] + (w["begins"] if symmetric else w["ends"])
     arguments = {k: w[k] for k in ("kernel", "stride", "dilation")}
     op = make("conv_transpose", **arguments, padding=pads, output_padding=more, out=3)
-    try:
-        single = Single(op, (TensorType((2, 4, *w["spatial"])),))
-        size = single.type.spatial
-    except ShapeError as error:
-        assert "would be empty" in error.message
-        return
     full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(*(w[n] for n in FULL), strict=True)]
     rank = len(full)
-    assert size == tuple(full[i] + more[i] - pads[i] - pads[i + rank] for i in range(rank))
+    sizes = tuple(full[i] + more[i] - pads[i] - pads[i + rank] for i in range(rank))
+    if (size := inferred(op, w["spatial"])) is None:
+        assert min(sizes) < 1
+        return
+    assert size.spatial == sizes
     agree(op, 4, w["spatial"])
 
 
@@ -141,13 +146,9 @@ def test_pool_words(w: dict[str, Any], ceil: bool, upper: bool, kind: str) -> No
     agree(op, 4, w["spatial"])
 
 
-def _agree_unless_empty(op: Any, w: dict[str, Any]) -> None:
-    try:
-        Single(op, (TensorType((2, 4, *w["spatial"])),)).type  # noqa: B018
-    except ShapeError as error:
-        assert "would be empty" in error.message
-        return
-    agree(op, 4, w["spatial"])
+def _agree_unless_empty(op: Op, w: dict[str, Any]) -> None:
+    if inferred(op, w["spatial"]) is not None:
+        agree(op, 4, w["spatial"])
 
 
 @MANY

@@ -9,7 +9,7 @@ import pytest
 from convc.compiler.errors import ShapeError
 from convc.compiler.ir import DType, TensorType
 from convc.compiler.ops.shape import split_sizes
-from tests.compiler.ops.single import H, N, ShapeText, Single, make, typed
+from tests.compiler.ops.single import H, N, ShapeText, Single, W, make, typed
 
 IMAGE = ("N", 64, 28, 28)
 
@@ -192,22 +192,46 @@ REFUSED: list[tuple[str, dict[str, Any], list[ShapeText], str]] = [
         [IMAGE],
         "shape [-2, 3]: -2 is no size; 0 keeps an axis, -1 takes what is left",
     ),
+    (
+        "slice",
+        {"axis": 2, "end": H // 4},
+        [("N", 64, (H + 1) // 2, "W")],
+        "a size that depends on H cannot be computed from a value of shape [N, 64, (H + 1) // 2, W]",
+    ),
+    (
+        "reshape",
+        {"shape": (W, -1)},
+        [("N", 64)],
+        "a size that depends on W cannot be computed from a value of shape [N, 64]",
+    ),
+    (
+        "reshape",
+        {"shape": (0, H)},
+        [("N", 64)],
+        "cannot reshape [N, 64] to [0, H]: 64 * N elements do not make [N, H]",
+    ),
     ("transpose", {"perm": (0, 1)}, [IMAGE], "perm [0, 1] must name each of the 4 axes of [N, 64, 28, 28] once"),
-    ("pad", {"padding": "half"}, [IMAGE], "pad needs numbers, not the word half: it has no kernel"),
-    ("pad", {"padding": 3, "mode": "reflect"}, [("N", 3, 3, 9)], "mode reflect cannot take 3 elements from height 3"),
+    ("pad", {"padding": (-1,)}, [IMAGE], "padding [-1] is negative: slice and crop cut off"),
+    ("pad", {"padding": (1, 2, 3)}, [IMAGE], "padding [1, 2, 3] has 3 numbers: give 1, 2 or 4 for 2 axes"),
     (
         "pad",
-        {"padding": 3, "mode": "circular", "value": 1.0},
+        {"padding": (3,), "mode": "reflect"},
+        [("N", 3, 3, 9)],
+        "mode reflect cannot take 3 elements from height 3",
+    ),
+    (
+        "pad",
+        {"padding": (3,), "mode": "circular", "value": 1.0},
         [IMAGE],
         "value 1 goes with mode zeros, not with circular",
     ),
-    ("crop", {"size": 30}, [IMAGE], "cannot crop height 28 to 30"),
-    ("crop", {"size": 27, "offset": 2}, [IMAGE], "cannot crop height 28 to 27 from 2 on"),
+    ("crop", {"size": (30,)}, [IMAGE], "cannot crop height 28 to 30"),
+    ("crop", {"size": (27,), "offset": 2}, [IMAGE], "cannot crop height 28 to 27 from 2 on"),
     ("crop", {}, [IMAGE], "crop needs either a size or a second value to be as large as"),
     ("resize", {}, [IMAGE], "resize needs one of scale, size and a second value to be as large as"),
     ("resize", {"scale": (0.0,)}, [IMAGE], "scale [0.0, 0.0] must be positive"),
     ("resize", {"scale": (0.01,)}, [IMAGE], "the output would be empty: height 28 scaled by (0.01, 0.01)"),
-    ("resize", {"size": 3, "align_corners": True}, [IMAGE], "align_corners has no meaning with mode nearest"),
+    ("resize", {"size": (3,), "align_corners": True}, [IMAGE], "align_corners has no meaning with mode nearest"),
     ("channel_shuffle", {"groups": 7}, [IMAGE], "groups 7 do not divide 64 channels"),
     ("pixel_shuffle", {"factor": 3}, [IMAGE], "factor 3 needs channels in multiples of 9, but there are 64"),
     ("gather", {"indices": (0, 64)}, [IMAGE], "index 64 lies outside the 64 elements of axis 1 of [N, 64, 28, 28]"),

@@ -1,0 +1,38 @@
+"""The passes, and the pipelines O0 to O3: tuples one can read. Order is meaning, so it is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from .exact import DropDead, DropIdentity, FoldBatchNorm
+from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe
+from .rewrite import Match, Miss, Result, Rewrite
+
+Pipeline = tuple[Rewrite[Any], ...]
+
+O0: Pipeline = ()
+
+# Exact, and never dearer.
+O1: Pipeline = (
+    DropDead(),  # a head that goes may have been what kept a conv from its batch norm
+    DropIdentity(),  # so may a dropout between the two
+    FoldBatchNorm(),
+)
+
+# All that is exact.
+O2: Pipeline = O1
+
+# What was measured to pay on this machine.
+O3: Pipeline = O2
+
+PIPELINES: tuple[Pipeline, ...] = (O0, O1, O2, O3)
+
+# Every pass by name, in the order in which they run.
+PASSES: Mapping[str, Rewrite[Any]] = MappingProxyType({one.name: one for one in O3})
+
+__all__ = [
+    "ALLOWED", "O0", "O1", "O2", "O3", "PASSES", "PIPELINES", "Match", "Miss", "Optimised", "PassManager", "PassRecord",
+    "Pipeline", "Probe", "Result", "Rewrite",
+]  # fmt: skip

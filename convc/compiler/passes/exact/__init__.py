@@ -1,0 +1,7 @@
+"""Passes that keep the function exactly; they pay, or cost nothing, on every runtime."""
+
+from .drop_dead import DropDead
+from .drop_identity import DropIdentity
+from .fold_batchnorm import FoldBatchNorm
+
+__all__ = ["DropDead", "DropIdentity", "FoldBatchNorm"]
