@@ -1,8 +1,8 @@
 """convc: architecture specs of convolutional networks, compiled to verified ONNX.
 
-    net = convc.load("resnet50", classes=10)
-    build = net.build("out/", weights="checkpoint.safetensors")
-    print(build.report)
+net = convc.load("resnet50", classes=10)
+build = net.build("out/", weights="checkpoint.safetensors")
+print(build.report)
 """
 
 from __future__ import annotations

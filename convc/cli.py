@@ -1,7 +1,7 @@
 """The command line: parse, call one public function, print. The contract is: results on stdout, messages on stderr.
 
-    exit 0 good   1 a defect of convc   2 what was given is wrong   3 verification failed   4 a device or library is not there
-         5 a threshold failed
+exit 0 good   1 a defect of convc   2 what was given is wrong   3 verification failed   4 a device or library is not there
+     5 a threshold failed
 """
 
 from __future__ import annotations
@@ -36,14 +36,22 @@ _SHAPE = _stacked(
     click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a parameter of the spec (repeatable)."),
     click.option("--batch", metavar="N|dynamic", help="Batch size.  [default: dynamic where the spec says N]"),
     click.option("--size", metavar="224|192x256|dynamic", help="Spatial size of the input.  [default: the spec's]"),
-    click.option("--root", type=click.Path(path_type=Path), help="Folder that imports may not leave.  [default: the spec's]"),
+    click.option(
+        "--root", type=click.Path(path_type=Path), help="Folder that imports may not leave.  [default: the spec's]"
+    ),
 )
 _WEIGHTS = _stacked(
-    click.option("--weights", type=click.Path(), help="Checkpoint: .pth .pt .safetensors .npz.  [default: random, seeded]"),
-    click.option("--family", metavar="NAME", help="Whose names the checkpoint has: torchvision, timm ...  [default: detected]"),
+    click.option(
+        "--weights", type=click.Path(), help="Checkpoint: .pth .pt .safetensors .npz.  [default: random, seeded]"
+    ),
+    click.option(
+        "--family", metavar="NAME", help="Whose names the checkpoint has: torchvision, timm ...  [default: detected]"
+    ),
 )
 _OUT = _stacked(
-    click.option("--json", "json_to", metavar="FILE|-", help="Write the result as JSON; - prints nothing else on stdout."),
+    click.option(
+        "--json", "json_to", metavar="FILE|-", help="Write the result as JSON; - prints nothing else on stdout."
+    ),
     click.option("-q", "--quiet", is_flag=True, help="Print errors alone."),
     click.option("--no-color", is_flag=True, help="No colours and no progress display (also NO_COLOR)."),
 )
@@ -60,14 +68,33 @@ def cli() -> None:
 @click.option("-o", "--output", type=click.Path(), help="Folder to write.  [default: build/NAME]")
 @_SHAPE
 @_WEIGHTS
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Fills parameters that no checkpoint gives.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Fills parameters that no checkpoint gives.",
+)
 @click.option("--opset", type=click.IntRange(17, 22), help="ONNX opset.  [default: 20]")
 @click.option("--runtime", metavar="ort==1.19", help="Lower opset and IR version to what that release loads.")
-@click.option("-O", "level", type=click.Choice(["0", "1", "2"]), default="2", show_default=True, help="0 no passes, 1 always cheaper, 2 all exact.")
+@click.option(
+    "-O",
+    "level",
+    type=click.Choice(["0", "1", "2"]),
+    default="2",
+    show_default=True,
+    help="0 no passes, 1 always cheaper, 2 all exact.",
+)
 @click.option("--enable", multiple=True, metavar="PASS", help="Add a pass.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out.")
 @click.option("--explain", is_flag=True, help="For every site: applied, or refused and why.")
-@click.option("--via", type=click.Choice(["direct", "torch"]), default="direct", show_default=True, help="Emit from convc's graph, or through torch.onnx.export.")
+@click.option(
+    "--via",
+    type=click.Choice(["direct", "torch"]),
+    default="direct",
+    show_default=True,
+    help="Emit from convc's graph, or through torch.onnx.export.",
+)
 @click.option("--no-verify", is_flag=True, help="Write without the proof.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more: times, notes, shadowed blocks.")
 @_OUT
@@ -163,8 +190,16 @@ def list_(what: str, **given: Any) -> None:
 @click.argument("model", type=click.Path())
 @_SHAPE
 @_WEIGHTS
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The seed the model was built with, without weights.")
-@click.option("--provider", metavar="cpu|cuda", help="Where to run the model.  [default: cuda where it loads, else cpu]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="The seed the model was built with, without weights.",
+)
+@click.option(
+    "--provider", metavar="cpu|cuda", help="Where to run the model.  [default: cuda where it loads, else cpu]"
+)
 @_OUT
 def verify(spec: str, model: str, **given: Any) -> None:
     """Is this ONNX file this spec with these weights? Names the first value that differs."""
@@ -219,7 +254,9 @@ def schema(**given: Any) -> None:
 
 @cli.command()
 @click.argument("name")
-@click.option("--from", "source", metavar="SPEC", default="lenet5", show_default=True, help="A shipped network to start from.")
+@click.option(
+    "--from", "source", metavar="SPEC", default="lenet5", show_default=True, help="A shipped network to start from."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: NAME.yaml]")
 def new(name: str, source: str, output: Path | None) -> None:
     """An editable spec, and the schema that editors check it with."""

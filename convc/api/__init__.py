@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .load import Net, as_params, load
+from .net import Net, as_params, load
 
 if TYPE_CHECKING:
     from ..runtime.doctor import Doctor
     from ..runtime.report import RunReport, VerifyReport
-    from .build import Build
+    from .builder import Build
 
 _HOME = {
-    "BuildOptions": "build",
-    "build_network": "build",
-    "Build": "build",
+    "BuildOptions": "builder",
+    "build_network": "builder",
+    "Build": "builder",
     "build_report": "report",
     "build_data": "report",
     "check_line": "tables",
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
 
 def build(spec: str | Path, output: str | Path | None = None, **options: Any) -> Build:
     """Compile a spec to ONNX; options as in BuildOptions, and `set`, `batch`, `size` as in `load`."""
-    from .build import BuildOptions, build_network
+    from .builder import BuildOptions, build_network
 
     params = dict(options.pop("set", {}))
     net = load(spec, batch=options.pop("batch", None), size=options.pop("size", None), **params)
@@ -108,4 +108,15 @@ def doctor() -> Doctor:
     return examine()
 
 
-__all__: Sequence[str] = ["Net", "as_params", "build", "check", "doctor", "load", "notes", "run", "verify_model", *_HOME]
+__all__: Sequence[str] = [
+    "Net",
+    "as_params",
+    "build",
+    "check",
+    "doctor",
+    "load",
+    "notes",
+    "run",
+    "verify_model",
+    *_HOME,
+]

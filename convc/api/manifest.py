@@ -12,13 +12,13 @@ from ..compiler.cost import costs
 from ..compiler.frontend.network import Network
 from ..compiler.frontend.preprocess import read_labels
 from ..version import __version__
-from .load import sizes_for
+from .net import sizes_for
 
 if TYPE_CHECKING:
     from ..compiler.compile import Compiled
     from ..compiler.ir import Model
     from ..compiler.passes import PassRecord
-    from .build import BuildOptions
+    from .builder import BuildOptions
     from .releases import Loads
     from .verify import Verification
     from .weights import Numbers
@@ -93,7 +93,12 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
 def counts(network: Network, model: Model) -> dict[str, int]:
     """Nodes, learnable values (train_only included), MACs of the inference path."""
     found = costs(model, sizes_for(network))
-    return {"nodes": len(model.graph), "params": found.params, "macs": found.macs, "attention_macs": found.attention_macs}
+    return {
+        "nodes": len(model.graph),
+        "params": found.params,
+        "macs": found.macs,
+        "attention_macs": found.attention_macs,
+    }
 
 
 def library_versions() -> dict[str, str]:

@@ -39,7 +39,9 @@ def new_spec(name: str, source: str, output: Path | None = None) -> str:
         files.append((SCHEMA_FILE, lambda sink: sink.write(body)))
     write_all(target.parent, files)
     variant = f"@{source}" if _has_variants(text) else ""
-    return f"wrote {target}: check it with `convc check {target}{variant}`, build it with `convc build {target}{variant}`"
+    return (
+        f"wrote {target}: check it with `convc check {target}{variant}`, build it with `convc build {target}{variant}`"
+    )
 
 
 def _renamed(text: str, name: str, source: str) -> str:

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..compiler.ir import Model
-    from .build import Build
+    from .builder import Build
 
 
 def build_report(build: Build, *, explain: bool = False, verbose: bool = False) -> str:
     """The report for a person; `explain` lists every site of every pass, `verbose` the times."""
     manifest = build.manifest
-    parts = [f"{build.network.graph.name} -> {build.path}", _before_after(build), *_passes(build, explain), *_stayed(build)]
+    parts = [
+        f"{build.network.graph.name} -> {build.path}",
+        _before_after(build),
+        *_passes(build, explain),
+        *_stayed(build),
+    ]
     parts.append(_proof(build))
     parts += [f"note: {note}" for note in build.numbers.notes]
     if not build.numbers.sha256:
@@ -26,14 +31,21 @@ def build_report(build: Build, *, explain: bool = False, verbose: bool = False) 
 
 def build_data(build: Build) -> dict[str, Any]:
     """The manifest, with what does not belong into it: the folder and the times."""
-    return {**build.manifest, "folder": str(build.folder), "seconds": dict(build.seconds), "notes": list(build.numbers.notes)}
+    return {
+        **build.manifest,
+        "folder": str(build.folder),
+        "seconds": dict(build.seconds),
+        "notes": list(build.numbers.notes),
+    }
 
 
 def _before_after(build: Build) -> str:
     before, after = build.manifest["source"], build.manifest["deployed"]
     ops_before, ops_after = _by_op(build.compiled.source), _by_op(build.compiled.model)
     rows = [(name, before[name], after[name]) for name in ("nodes", "params", "macs")]
-    rows += [(f"  {op}", count, ops_after.get(op, 0)) for op, count in ops_before.items() if ops_after.get(op, 0) != count]
+    rows += [
+        (f"  {op}", count, ops_after.get(op, 0)) for op, count in ops_before.items() if ops_after.get(op, 0) != count
+    ]
     counted = ", ".join(f"{k} = {v}" for k, v in build.manifest["counted_at"].items())
     widths = [max(len(str(r[0])) for r in rows), *(max(len(f"{r[i]:,}") for r in rows) for i in (1, 2))]
     lines = [f"  {r[0]:<{widths[0]}}  {r[1]:>{widths[1]},}  ->  {r[2]:>{widths[2]},}" for r in rows]
@@ -65,7 +77,8 @@ def _proof(build: Build) -> str:
     regions = sum(record.rewrites for record in build.compiled.records)
     worst = max(d.error / d.bound for case in found.report.cases for d in case.parity.differences)
     sizes = "; ".join(
-        ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in case.inputs.items()) for case in found.report.cases
+        ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in case.inputs.items())
+        for case in found.report.cases
     )
     where = found.report.provider.name
     rewrites = f"{regions} rewrites proven in float64; " if regions else ""

@@ -9,7 +9,7 @@ from .. import zoo
 from ..compiler.errors import UsageError
 
 if TYPE_CHECKING:
-    from .load import Net
+    from .net import Net
 
 RIGHT = {"params", "MACs", "bytes", "nodes"}
 
@@ -44,7 +44,7 @@ def network_table(net: Net) -> str:
 
 def counted_at(net: Net) -> dict[str, int]:
     """The dynamic dimensions that counts were taken at."""
-    from .load import sizes_for
+    from .net import sizes_for
 
     return sizes_for(net.network)
 
@@ -134,7 +134,9 @@ def listing(what: str) -> str:
 
         loader = Loader(zoo.specs_root())
         found = [(name, loader.library_block(name)) for name in zoo.blocks()]
-        return table(("block", "file", "what it is"), [(n, f[1].spec.source.name, _sentence(f[0].doc)) for n, f in found if f])
+        return table(
+            ("block", "file", "what it is"), [(n, f[1].spec.source.name, _sentence(f[0].doc)) for n, f in found if f]
+        )
     if what == "ops":
         from ..compiler.ops import OPS
 
@@ -188,4 +190,8 @@ def _near(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(known), n=3)
-    return f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"there are {len(list(known))}: `convc list`"
+    return (
+        f"did you mean {' or '.join(repr(c) for c in close)}?"
+        if close
+        else f"there are {len(list(known))}: `convc list`"
+    )

@@ -17,7 +17,7 @@ from ..compiler.errors import ProviderError
 from ..compiler.frontend.network import Network
 from ..compiler.ir import SymDim, TensorType
 from ..compiler.ir.dims import at
-from .load import sizes_for
+from .net import sizes_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,10 @@ class Verification:
             return {"skipped": self.skipped}
         cases = []
         for case in self.report.cases:
-            outputs = {d.name: {"error": float(f"{d.error:.0e}"), "bound": float(f"{d.bound:.1e}")} for d in case.parity.differences}
+            outputs = {
+                d.name: {"error": float(f"{d.error:.0e}"), "bound": float(f"{d.bound:.1e}")}
+                for d in case.parity.differences
+            }
             cases.append({"inputs": {k: list(v) for k, v in case.inputs.items()}, "outputs": outputs})
         return {"provider": self.report.provider.name, "unit": "spread of the expected output", "cases": cases}
 
@@ -98,7 +101,9 @@ def compare_file(
     return VerifyReport(shown or path.name, session.provider, tuple(cases))
 
 
-def _references(model: Model, feeds: Arrays, sizes: Mapping[str, int]) -> Iterator[tuple[Arrays, Arrays, Mapping[str, float]]]:
+def _references(
+    model: Model, feeds: Arrays, sizes: Mapping[str, int]
+) -> Iterator[tuple[Arrays, Arrays, Mapping[str, float]]]:
     """Feeds, the expected outputs in float64, and the bound of each output: for the whole batch, then for one image."""
     from ..runtime.parity import allowed
 
@@ -165,7 +170,9 @@ def run_torch(model: Model, feeds: Arrays, dtype: str, names: Sequence[str] | No
     wanted = dict(model.graph.outputs) if names is None else {name: name for name in names}
     nodes = list(reachable(model.graph, wanted.values()).values())
     kind = getattr(torch, dtype)
-    tensors = {k: torch.from_numpy(v) if v.dtype.kind == "i" else torch.from_numpy(v).to(kind) for k, v in feeds.items()}
+    tensors = {
+        k: torch.from_numpy(v) if v.dtype.kind == "i" else torch.from_numpy(v).to(kind) for k, v in feeds.items()
+    }
     values = evaluate(nodes, tensors, model.params, dtype, set(wanted.values()))
     return {public: values[name].numpy() for public, name in wanted.items()}
 
@@ -183,7 +190,9 @@ def first_difference(
 
     there = _values_in(path)
     order = {name: place for place, name in enumerate(model.graph.nodes)}
-    names = sorted((n for n, source in aliases.items() if n in there and source in order), key=lambda n: order[aliases[n]])
+    names = sorted(
+        (n for n, source in aliases.items() if n in there and source in order), key=lambda n: order[aliases[n]]
+    )
     reference: dict[str, NDArray[Any]] = {}
     bounds: dict[str, float] = {}
 

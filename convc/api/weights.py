@@ -19,7 +19,7 @@ from ..compiler.weights.families import find_family
 
 if TYPE_CHECKING:
     from ..compiler.ir import Model
-    from .load import Net
+    from .net import Net
 
 FAMILY_KEYS = ("names", "old", "ignore", "preprocess", "exact")
 
@@ -94,7 +94,9 @@ def family_rows(net: Net, family: str) -> list[tuple[str, str, tuple[int, ...]]]
 
 def _names(network: Network, families: Mapping[str, Family]) -> dict[str, dict[str, str]]:
     try:
-        return {name: dict(names_table(network.param_types, family)) for name, family in families.items() if name != OURS}
+        return {
+            name: dict(names_table(network.param_types, family)) for name, family in families.items() if name != OURS
+        }
     except RuleError as error:
         raise _at_rule(network, error) from error
 
@@ -109,7 +111,11 @@ def _family(network: Network, key: Scalar, tree: Tree) -> Family:
             return Family.compile(str(key.value), _pairs(tree), evaluate)
         for name, (where, _) in parts.items():
             if name not in FAMILY_KEYS:
-                fail(f"a family has no key {name!r}", where.mark, near(name, FAMILY_KEYS) or f"keys: {', '.join(FAMILY_KEYS)}")
+                fail(
+                    f"a family has no key {name!r}",
+                    where.mark,
+                    near(name, FAMILY_KEYS) or f"keys: {', '.join(FAMILY_KEYS)}",
+                )
         found = {name: value for name, (_, value) in parts.items()}
         family = Family.compile(
             str(key.value),

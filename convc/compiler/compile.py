@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
 from .ir import Model, Region
@@ -51,7 +51,7 @@ def compile_model(
     return Compiled(model, optimised.model, optimised.records, aliases(optimised.model, optimised.regions), prove)
 
 
-def pipeline(level: int, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> tuple[Rewrite, ...]:
+def pipeline(level: int, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> tuple[Rewrite[Any], ...]:
     """The passes of a level, with some added in their place and some taken out. Raises UsageError."""
     for name in (*enable, *disable):
         if name not in PASSES:
@@ -80,7 +80,9 @@ def emit(model: Model, via: str, opset: int, ir_version: int, metadata: Mapping[
     if via == "torch":
         from .lower.via_torch import export_through_torch
 
-        made = export_through_torch(model, opset=opset, ir_version=ir_version, metadata=metadata, producer_version=__version__)
+        made = export_through_torch(
+            model, opset=opset, ir_version=ir_version, metadata=metadata, producer_version=__version__
+        )
     else:
         made = to_onnx(model, opset=opset, ir_version=ir_version, metadata=metadata, producer_version=__version__)
     check(made)

@@ -1,55 +1,70 @@
-"""STUB by the lead to integrate against; front1 replaces this file whole."""
+"""YAML text as a tree in which every node knows its place.
+
+The reader walks the parser's events and never constructs objects from tags. Its limits hold on events, before anything
+is built of them: nothing a file says can cost more than its size. A spec has one document, no anchors, aliases, merge
+keys or tags, and no key twice.
+"""
+
 from __future__ import annotations
-from dataclasses import dataclass
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
 import yaml
-from ..errors import Mark, Problem, Source, SpecError
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    value: int | float | bool | str | None
-    mark: Mark
-    quoted: bool
-    text: str
+from ..errors import Mark
+from .building import MAX_DEPTH, MAX_EVENTS, MAX_SCALAR, Builder
+from .reading import MAX_BYTES, checked_text, fail, read_bytes
+from .scalars import MAX_DIGITS
+from .tree import Map, Scalar, Seq, Tree, plain
+from .yaml_faults import QUOTE_EXPRESSION, spec_error
 
-@dataclass(frozen=True, slots=True)
-class Seq:
-    items: tuple["Tree", ...]
-    mark: Mark
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_DIGITS",
+    "MAX_EVENTS",
+    "MAX_SCALAR",
+    "QUOTE_EXPRESSION",
+    "Map",
+    "Scalar",
+    "Seq",
+    "Tree",
+    "parse",
+    "plain",
+    "read",
+]
 
-@dataclass(frozen=True, slots=True)
-class Map:
-    entries: tuple[tuple[Scalar, "Tree"], ...]
-    mark: Mark
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-Tree = Scalar | Seq | Map
 
 def parse(text: str | bytes, name: str, label: str = "") -> Tree:
-    if isinstance(text, bytes):
-        text = text.decode()
-    src = Source(name, tuple(text.splitlines()), label)
-    loader = yaml.SafeLoader(text)
+    """The one document of `text`. Raises SpecError, at its place in `name`, for everything that is no spec's YAML."""
+    text, source = checked_text(text, name, label)
     try:
-        node = loader.get_single_node()
-    except yaml.YAMLError as e:
-        raise SpecError(Problem(str(e), Mark(src, 1, 1)))
-    def conv(n):
-        m = Mark(src, n.start_mark.line + 1, n.start_mark.column + 1, max(1, n.end_mark.column - n.start_mark.column))
-        if isinstance(n, yaml.ScalarNode):
-            v = loader.construct_object(n) if n.style is None else n.value
-            if isinstance(v, str) and n.style is None:
-                try: v = float(v)
-                except ValueError: pass
-            return Scalar(v, m, n.style is not None, n.value)
-        if isinstance(n, yaml.SequenceNode):
-            return Seq(tuple(conv(i) for i in n.value), m)
-        return Map(tuple((conv(k), conv(v)) for k, v in n.value), m)
-    return conv(node)
+        with _no_collection():
+            return Builder(source).run(yaml.parse(text, Loader=_LOADER))
+    except yaml.YAMLError as error:
+        raise spec_error(error, source) from None
+    except (RecursionError, ValueError, OverflowError, MemoryError) as error:
+        fail(f"this is not YAML that can be read ({type(error).__name__})", Mark(source, 1, 1))
+
 
 def read(path: Path, name: str | None = None, label: str = "") -> Tree:
-    return parse(path.read_text(), name or str(path), label)
+    """The document in a file, shown as `name`. Raises SpecError, also where no readable file of bearable size is."""
+    shown = name or str(path)
+    return parse(read_bytes(path, shown), shown, label)
 
-def plain(t: Tree) -> object:
-    if isinstance(t, Scalar): return t.value
-    if isinstance(t, Seq): return [plain(i) for i in t.items]
-    return {k.value: plain(v) for k, v in t.entries}
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A tree has no cycles: looking for them again and again while it grows would double the time of a large file."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 from zlib import crc32
@@ -49,11 +49,11 @@ class Param(ABC):
         return Lazy(shape, lambda a: a.reshape(shape), (self,), "reshape")
 
     def sqrt(self) -> Param:
-        return Lazy(self.shape, np.sqrt, (self,), "sqrt")
+        return Lazy(self.shape, partial(np.sqrt, dtype=np.float64), (self,), "sqrt")
 
     def apply(self, shape: tuple[int, ...], function: Callable[[Array], Array], name: str) -> Param:
-        """Any other function of this tensor; `name` says what it does, for printing."""
-        return Lazy(shape, function, (self,), name)
+        """Any other function of this tensor, which is handed to it in float64; `name` says what it does, for printing."""
+        return Lazy(shape, lambda a: function(np.asarray(a, np.float64)), (self,), name)
 
     def __add__(self, other: Param | float) -> Param:
         return _binary(np.add, self, other, "add")
@@ -112,7 +112,11 @@ class Seeded(Param):
 
 @dataclass(frozen=True, eq=False)
 class Lazy(Param):
-    """A function of other parameters, computed in float64 when asked for."""
+    """A function of other parameters, computed when asked for.
+
+    `function` takes arrays as they are stored and computes in float64: a ufunc that is told so converts piece by piece, where a
+    float64 copy of each weight would cost as much as the arithmetic.
+    """
 
     shape: tuple[int, ...]
     function: Callable[..., Array] = field(repr=False)
@@ -120,7 +124,7 @@ class Lazy(Param):
     label: str = "lazy"
 
     def evaluate(self) -> Array:
-        values = self.function(*(a.as_float64() for a in self.arguments))
+        values = self.function(*(a.evaluate() for a in self.arguments))
         if values.shape != self.shape:
             raise ValueError(f"{self.label} yields {values.shape}, but {self.shape} was promised")
         return values
@@ -176,6 +180,6 @@ def _bilinear(shape: tuple[int, ...]) -> Array:
 def _binary(function: Callable[..., Array], left: Param, right: Param | float, label: str) -> Param:
     if not isinstance(right, Param):
         value = float(right)
-        return Lazy(left.shape, lambda a: function(a, value), (left,), f"{label} {value:g}")
+        return Lazy(left.shape, lambda a: function(a, value, dtype=np.float64), (left,), f"{label} {value:g}")
     shape = np.broadcast_shapes(left.shape, right.shape)
-    return Lazy(shape, function, (left, right), label)
+    return Lazy(shape, partial(function, dtype=np.float64), (left, right), label)

@@ -14,7 +14,7 @@ from .axes import axis_name, checked_axis, per_axis, spatial_rank
 from .conv import Spatial, as_spatial
 from .emit import number
 from .padding import MODES
-from .sizes import check_known, onnx_sizes, torch_sizes
+from .sizes import as_dims, check_known, onnx_sizes, torch_sizes
 
 _ONNX_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -27,15 +27,15 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
     ->      the same with its axes grown; the spatial ones if `axes` is left out
     """
 
-    padding: tuple[Dim, ...] = arg(kind="dims", doc="elements before and after: one number, one per axis, or two")
+    padding: Dim | tuple[Dim, ...] = arg(kind="dims", doc="elements before and after: one number, one per axis, or two")
     value: float = arg(0.0, kind="number", doc="what mode zeros fills with")
     mode: str = arg("zeros", kind="word", choices=MODES, doc="what the new elements hold")
     axes: tuple[int, ...] | None = arg(None, kind="ints", doc="the axes that grow; the spatial ones if left out")
     of: Shape = field(default=(), repr=False)
 
     def bind(self, *x: TensorType) -> Self:
-        if any(isinstance(amount, int) and amount < 0 for amount in self.padding):
-            raise ShapeError(f"padding {list(self.padding)} is negative: slice and crop cut off")
+        if any(isinstance(amount, int) and amount < 0 for amount in as_dims(self.padding)):
+            raise ShapeError(f"padding {list(as_dims(self.padding))} is negative: slice and crop cut off")
         axes = tuple(range(2, x[0].rank)) if self.axes is None else self.axes
         axes = tuple(checked_axis(axis, x[0]) for axis in axes)
         if not axes or len(set(axes)) < len(axes):
@@ -44,14 +44,14 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
             raise ShapeError(f"value {self.value:g} goes with mode zeros, not with {self.mode}")
         if self.mode != "zeros" and axes != tuple(range(2, x[0].rank)):
             raise ShapeError(f"mode {self.mode} pads the spatial axes, not axes {list(axes)}")
-        padding = _both(self.padding, len(axes))
+        padding = _both(as_dims(self.padding), len(axes))
         check_known(padding, x[0].shape)
         dynamic = any(not isinstance(amount, int) for amount in padding)
         return replace(self, axes=axes, padding=padding, of=x[0].shape if dynamic else ())
 
     def infer(self, *x: TensorType) -> TensorType:
         shape = list(x[0].shape)
-        for axis, (front, behind) in self._amounts(self.padding).items():
+        for axis, (front, behind) in self._amounts(as_dims(self.padding)).items():
             checked_axis(axis, x[0])
             self._check_source(x[0], axis, front)
             self._check_source(x[0], axis, behind)
@@ -73,7 +73,7 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
         return {axis: (pads[i], pads[i + count]) for i, axis in enumerate(self.axes)}
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
-        amounts = self._amounts(torch_sizes(self.padding, self.of, x[0]))
+        amounts = self._amounts(torch_sizes(as_dims(self.padding), self.of, x[0]))
         first = min(amounts)
         # PyTorch lists the last axis first.
         flat = [n for axis in range(x[0].ndim - 1, first - 1, -1) for n in amounts.get(axis, (0, 0))]
@@ -84,7 +84,7 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
         if self.mode == "circular" and g.opset < 19:
             raise ShapeError(f"mode circular needs opset 19 or newer, not {g.opset}")
-        amounts = [self._amounts(self.padding).get(axis, (0, 0)) for axis in range(g.inputs[0].rank)]
+        amounts = [self._amounts(as_dims(self.padding)).get(axis, (0, 0)) for axis in range(g.inputs[0].rank)]
         listed = [front for front, _ in amounts] + [behind for _, behind in amounts]
         pads = onnx_sizes(g, listed, self.of, x[0], "pads")
         fill = [number(g, self.value, "value")] if self.value else []
@@ -99,7 +99,9 @@ class Crop(Op, name="crop", group="shape", arity=(1, 2), principal="size"):
     ->      (N, C, *size) or (N, C, *S')
     """
 
-    size: tuple[Dim, ...] | None = arg(None, kind="dims", doc="size of the window, where no second value gives it")
+    size: Dim | tuple[Dim, ...] | None = arg(
+        None, kind="dims", doc="size of the window, where no second value gives it"
+    )
     offset: Spatial | None = arg(None, kind="spatial0", doc="where the window begins; in the middle if left out")
     of: Shape = field(default=(), repr=False)
 
@@ -110,7 +112,7 @@ class Crop(Op, name="crop", group="shape", arity=(1, 2), principal="size"):
         offset = None if self.offset is None else per_axis(self.offset, rank, "offset")
         if self.size is None:
             return replace(self, offset=offset)
-        size = sizes_per_axis(self.size, rank)
+        size = sizes_per_axis(as_dims(self.size), rank)
         check_known(size, x[0].shape)
         return replace(self, size=size, offset=offset, of=x[0].shape)
 
@@ -130,7 +132,7 @@ class Crop(Op, name="crop", group="shape", arity=(1, 2), principal="size"):
     @property
     def _size(self) -> tuple[Dim, ...]:
         assert self.size is not None
-        return self.size
+        return as_dims(self.size)
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
         sizes = x[1].shape[2:] if len(x) == 2 else torch_sizes(self._size, self.of, x[0])

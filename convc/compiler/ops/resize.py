@@ -19,7 +19,7 @@ from ..ir.op import Op, Params, arg
 from ..ir.types import Shape, TensorType
 from .axes import axis_name, spatial_rank
 from .border import sizes_per_axis
-from .sizes import check_known, onnx_sizes, torch_sizes
+from .sizes import as_dims, check_known, onnx_sizes, torch_sizes
 
 _TORCH_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -33,7 +33,7 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
     """
 
     scale: tuple[float, ...] | None = arg(None, kind="numbers", doc="factor, or one per axis")
-    size: tuple[Dim, ...] | None = arg(None, kind="dims", doc="output size")
+    size: Dim | tuple[Dim, ...] | None = arg(None, kind="dims", doc="output size")
     mode: str = arg("nearest", kind="word", choices=("nearest", "linear", "bilinear", "cubic", "bicubic"), doc="how")
     align_corners: bool = arg(False, kind="bool", doc="map corner pixels onto corner pixels (linear and cubic)")
     of: Shape = field(default=(), repr=False)
@@ -49,7 +49,7 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
         if self.mode == "bilinear" and rank != 2:
             raise ShapeError(f"mode bilinear is for two spatial axes, but got {x[0]}; write linear")
         if self.size is not None:
-            size = sizes_per_axis(self.size, rank)
+            size = sizes_per_axis(as_dims(self.size), rank)
             check_known(size, x[0].shape)
             return replace(self, size=size, of=x[0].shape)
         return self if self.scale is None else replace(self, scale=_scales(self.scale, rank))
@@ -68,7 +68,7 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
         if like is not None:
             return tuple(like)
         if self.size is not None:
-            return self.size
+            return as_dims(self.size)
         assert self.scale is not None
         ratios = [_ratio(scale) for scale in self.scale]
         return tuple(size * r.numerator // r.denominator for size, r in zip(spatial, ratios, strict=True))

@@ -145,6 +145,11 @@ class _Nothing:
         return 0
 
 
+def as_dims(value: Dim | Sequence[Dim]) -> tuple[Dim, ...]:
+    """A single size as a list of one."""
+    return (value,) if isinstance(value, int | SymDim) else tuple(value)
+
+
 def check_known(dims: Sequence[Dim], shape: Shape) -> None:
     """Refuse sizes that the sizes of a value of this shape do not tell; raises ShapeError."""
     for dim in dims:

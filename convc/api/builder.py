@@ -111,14 +111,16 @@ def build_network(
     """Compile, prove, write. Raises ConvcError; on any error the folder is as it was before."""
     from ..compiler.compile import compile_model, emit
     from .manifest import manifest_of, manifest_text
-    from .verify import Verification, skipped, verify_file
+    from .verify import skipped, verify_file
     from .weights import load_model
 
     folder = Path(output) if output is not None else Path("build") / network.graph.name
     loads = versions(options.opset, options.runtime)
     clock = _Clock(progress)
     clock.stage("weights")
-    numbers = load_model(network, None if options.weights is None else Path(options.weights), options.family, options.seed)
+    numbers = load_model(
+        network, None if options.weights is None else Path(options.weights), options.family, options.seed
+    )
     clock.stage("passes")
     compiled = compile_model(
         numbers.model,
@@ -141,7 +143,9 @@ def build_network(
         else:
             made["verification"] = skipped("--no-verify")
         clock.stage("writing")
-        made["manifest"] = manifest_of(network, numbers, compiled, made["verification"], loads, options, sink.written, resolved)
+        made["manifest"] = manifest_of(
+            network, numbers, compiled, made["verification"], loads, options, sink.written, resolved
+        )
         sink.write(manifest_text(made["manifest"]))
 
     clock.stage("writing")
@@ -151,7 +155,9 @@ def build_network(
     return Build(folder, network, compiled, numbers, made["manifest"], verification, clock.seconds)
 
 
-def _files(onnx: OnnxModel, resolved: str, manifest: Callable[[Sink], None]) -> list[tuple[str, Callable[[Sink], object]]]:
+def _files(
+    onnx: OnnxModel, resolved: str, manifest: Callable[[Sink], None]
+) -> list[tuple[str, Callable[[Sink], object]]]:
     from ..compiler.lower.writer import model_files
 
     return [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..compiler.cost import Costs
     from ..compiler.ir import Model
-    from .build import Build, BuildOptions
+    from .builder import Build, BuildOptions
 
 Size = int | str | Sequence[int]
 
@@ -91,7 +91,7 @@ class Net:
 
     def build(self, output: str | Path | None = None, *, options: BuildOptions | None = None, **given: Any) -> Build:
         """The deployable ONNX model; see `convc.build` for the options."""
-        from .build import BuildOptions, build_network
+        from .builder import BuildOptions, build_network
 
         return build_network(self.network, output, options or BuildOptions(**given))
 
@@ -109,7 +109,7 @@ def read_batch(batch: int | str | None) -> int | str | None:
 def read_size(size: Size | None) -> Sequence[int] | str | None:
     """Spatial sizes, or "dynamic"; raises UsageError."""
     if size is None or size == "dynamic":
-        return size  # type: ignore[return-value]  # None or the word
+        return size
     parts = [size] if isinstance(size, int) else size.lower().split("x") if isinstance(size, str) else list(size)
     if not parts or not all(str(p).isdigit() and 0 < int(p) < 2**20 for p in parts) or len(parts) > 3:
         raise UsageError(f"--size is {size!r}", hint="e.g. --size 224, --size 192x256 or --size dynamic")

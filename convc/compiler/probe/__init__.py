@@ -1,0 +1,9 @@
+"""The proof of a rewrite in numbers: both sides of a region, and in the end the whole network, in torch's float64.
+
+torch is imported on use: importing this costs nothing.
+"""
+
+from .proof import TorchProbe, whole
+from .randomise import randomised
+
+__all__ = ["TorchProbe", "randomised", "whole"]

@@ -1,0 +1,188 @@
+"""Runs nodes in torch's float64, with the few operators that PyTorch does slowly or wastefully there done otherwise.
+
+    depthwise conv        PyTorch has one small product per channel: instead, one product per tap of the kernel
+    linear over a vast    the weight is widened in strips, so that no second copy of it is ever made
+    stored weight
+
+Both follow PyTorch's definitions to the last rounding but one; a test compares them. Imports torch at its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..ir import DType, Lazy, Node, Param, TensorType
+from ..ops.linear import Linear
+from .sizes import Side
+
+_STRIP = 1 << 22
+
+
+class Numbers:
+    """Parameters in float64. Shared parts of lazy expressions are computed once as long as this lives."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Param, NDArray[np.float64]]] = {}
+
+    def array(self, param: Param) -> NDArray[np.float64]:
+        if id(param) not in self._known:
+            self._known[id(param)] = (param, self._computed(param))
+        return self._known[id(param)][1]
+
+    def _computed(self, param: Param) -> NDArray[np.float64]:
+        if not isinstance(param, Lazy):
+            return param.as_float64()
+        value = param.function(*map(self.array, param.arguments))
+        if value.shape != param.shape:
+            raise ValueError(f"{param.label} yields {value.shape}, but {param.shape} was promised")
+        return np.asarray(value, np.float64)
+
+    def tensor(self, param: Param) -> Tensor:
+        array = self.array(param)
+        if not (array.flags.writeable and array.flags.c_contiguous):
+            array = np.array(array, order="C")
+        return torch.from_numpy(array)
+
+
+@dataclass(frozen=True)
+class Strips:
+    """A weight (out, F) that is widened a few rows at a time."""
+
+    array: NDArray[Any]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        rows = max(1, _STRIP // self.array.shape[1])
+        for start in range(0, self.array.shape[0], rows):
+            yield torch.from_numpy(self.array[start : start + rows].astype(np.float64))
+
+
+def run(side: Side, inputs: Mapping[str, Tensor], wanted: Iterable[str], numbers: Numbers | None) -> dict[str, Tensor]:
+    """The wanted values. Without `numbers` nothing is kept: each parameter is computed at each node that names it."""
+    wanted = set(wanted)
+    last = {name: i for i, node in enumerate(side.nodes) for name in (*node.inputs, node.name)}
+    values = dict(inputs)
+    with torch.inference_mode():
+        for i, node in enumerate(side.nodes):
+            held = {role: _held(node, side.params[name], numbers) for role, name in node.params.items()}
+            value = node.op.torch(_TORCH, *(values[name] for name in node.inputs), p=held)
+            values[node.name] = value
+            for name in {*node.inputs, node.name}:
+                if last[name] == i and name not in wanted:
+                    del values[name]
+    return {name: values[name] for name in wanted}
+
+
+def _held(node: Node, param: Param, numbers: Numbers | None) -> Tensor | Strips:
+    if isinstance(node.op, Linear) and param.stored() and param.numel > _STRIP:
+        return Strips(np.asarray(param.evaluate()))
+    return (numbers or Numbers()).tensor(param)
+
+
+def dense(types: Mapping[str, TensorType], seed: int, positive: bool = False) -> dict[str, Tensor]:
+    """Seeded values for each type: normal (or above 1/2), whole numbers from 0 to 9, or true and false."""
+    return {name: _dense(name, type_, seed, positive) for name, type_ in types.items()}
+
+
+def _dense(name: str, type_: TensorType, seed: int, positive: bool) -> Tensor:
+    source = torch.Generator().manual_seed(crc32(name.encode()) ^ seed)
+    shape = type_.at({})
+    if type_.dtype is DType.int64:
+        return torch.randint(0, 10, shape, generator=source)
+    if type_.dtype is DType.bool:
+        return torch.rand(shape, generator=source) < 0.5
+    values = torch.randn(shape, generator=source, dtype=torch.float64)
+    return values.abs() + 0.5 if positive else values
+
+
+class _Functional:
+    """torch.nn.functional, save for what is slow in float64."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(functional, name)
+
+    def linear(self, x: Tensor, weight: Tensor | Strips, bias: Tensor | None = None) -> Tensor:
+        if isinstance(weight, Tensor):
+            return functional.linear(x, weight, bias)
+        y = torch.cat([functional.linear(x, strip) for strip in weight], -1)
+        return y if bias is None else y + bias
+
+    def conv1d(self, *arguments: Any) -> Tensor:
+        return _conv(functional.conv1d, *arguments)
+
+    def conv2d(self, *arguments: Any) -> Tensor:
+        return _conv(functional.conv2d, *arguments)
+
+    def conv3d(self, *arguments: Any) -> Tensor:
+        return _conv(functional.conv3d, *arguments)
+
+
+def _conv(
+    conv: Any,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    if groups == 1 or weight.shape[1] != 1:
+        return conv(x, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return depthwise(x, weight, bias, stride, padding, dilation)
+
+
+def depthwise(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Tensor:
+    """A convolution whose groups are single channels: x (N, C, *S), weight (m C, 1, *kernel).
+
+    y = sum over taps u of weight[:, 0, u] * x[..., u * dilation + i * stride]
+    """
+    kernel = weight.shape[2:]
+    x = functional.pad(x, [amount for pad in reversed(padding) for amount in (pad, pad)])
+    if (times := weight.shape[0] // x.shape[1]) > 1:
+        x = x.repeat_interleave(times, 1)
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    counts = [(n - span) // s + 1 for n, span, s in zip(x.shape[2:], spans, stride, strict=True)]
+    y = x.new_zeros((x.shape[0], weight.shape[0], *counts))
+    factors = weight.reshape(weight.shape[0], prod(kernel))
+    for tap, place in enumerate(product(*map(range, kernel))):
+        at = (u * d for u, d in zip(place, dilation, strict=True))
+        cut = tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(at, counts, stride, strict=True))
+        y.addcmul_(x[(..., *cut)], factors[:, tap].reshape(-1, *[1] * len(kernel)))
+    return y if bias is None else y + bias.reshape(-1, *[1] * len(kernel))
+
+
+class _NN:
+    functional = _Functional()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch.nn, name)
+
+
+class _Torch:
+    """What operators are handed as `t`."""
+
+    nn = _NN()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
+_TORCH = _Torch()

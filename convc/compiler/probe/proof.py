@@ -1,0 +1,140 @@
+"""How far two sides of a rewrite, or two models, are apart in float64.
+
+    error = max over channels c of  max|after_c - before_c| / max(max|before_c|, max|before| / 1000)
+
+over every output. A channel counts by its own scale, so that a loud one cannot hide what happens in a quiet one; the
+floor keeps a channel that cancels to nothing from being judged by its rounding. Exact algebra stays below 1e-12.
+Differing shapes, and a NaN on one side alone, are an infinite error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import PassError
+from ..ir import Model, Region
+from ..passes.manager import ALLOWED
+from .sizes import Plan, Side, plans, recorded, scaled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .float64 import Numbers
+
+_FLOOR = 1e-3
+_INFINITE = float("inf")
+# Input sizes at which a whole network is tried, the smallest first.
+_WHOLE = (32, 64, 96, 128, 160, 192, 224, 256, 320)
+
+
+class TorchProbe:
+    """Proves regions, on dense values that follow from `seed` and the names of the border inputs."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+
+    def max_error(self, region: Region) -> float:
+        """The error of a region (see above), over one or two small sizes; 0 for one that nobody reads.
+
+        Small sizes need not occur in a network of fixed sizes: what differs at them must differ at the network's own.
+        """
+        if not region.outputs:
+            return 0.0
+        from .float64 import Numbers
+
+        sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
+        numbers = Numbers()
+        chosen = plans(region)
+        worst = max(self._at(plan, sides, region.outputs, numbers) for plan in chosen)
+        if worst <= ALLOWED or all(plan.sure for plan in chosen):
+            return worst
+        return self._at(recorded(region.inputs, sides), sides, region.outputs, numbers)
+
+    def _at(self, plan: Plan, sides: Sequence[Side], outputs: Sequence[tuple[str, str]], numbers: Numbers) -> float:
+        error = _INFINITE
+        # Operators with a bounded domain (a root) know no negative values: there the second round counts.
+        for positive in (False, True):
+            error, defined = _compared(plan, sides, outputs, numbers, self._seed, positive)
+            if defined:
+                return error
+        return _INFINITE
+
+
+def whole(before: Model, after: Model, seed: int = 0) -> float:
+    """The error between two models (see above): one run of each, in float64, at the smallest sizes that both take.
+
+    Both take the same inputs and yield the same outputs, by name. Raises PassError where they do not.
+    """
+    if list(before.graph.outputs) != list(after.graph.outputs) or before.graph.inputs != after.graph.inputs:
+        raise PassError("the networks differ in their inputs or outputs")
+    sides = (_deployed(before), _deployed(after))
+    pairs = list(zip(before.graph.outputs.values(), after.graph.outputs.values(), strict=True))
+    own = recorded(before.graph.inputs, sides)
+    plan = _whole_plan(before, sides, own)
+    error = _compared(plan, sides, pairs, None, seed, False)[0]
+    if error <= ALLOWED or plan is own:
+        return error
+    return _compared(own, sides, pairs, None, seed, False)[0]
+
+
+def _deployed(model: Model) -> Side:
+    """What the outputs need, without the train form's heads."""
+    return Side([node for node in model.graph if not node.train_only], model.params)
+
+
+def _whole_plan(model: Model, sides: Sequence[Side], own: Plan) -> Plan:
+    if all(type_.rank < 3 for type_ in own.inputs.values()):
+        return own
+    largest = max(max(type_.at({})[2:]) for type_ in own.inputs.values() if type_.rank > 2)
+    for size in _WHOLE:
+        inputs = scaled(model.graph.inputs, (size, size), 2) if size < largest else None
+        if inputs is not None and all(side.types(inputs) is not None for side in sides):
+            return Plan(inputs, False)
+    return own
+
+
+def _compared(
+    plan: Plan,
+    sides: Sequence[Side],
+    outputs: Sequence[tuple[str, str]],
+    numbers: Numbers | None,
+    seed: int,
+    positive: bool,
+) -> tuple[float, bool]:
+    """The error at a plan, and whether the side before is defined there (finite everywhere)."""
+    from .float64 import dense, run
+
+    types = [side.types(plan.inputs) for side in sides]
+    if types[0] is None or types[1] is None:
+        return _INFINITE, True
+    inputs = dense(plan.inputs, seed, positive)
+    old = run(sides[0], inputs, [name for name, _ in outputs], numbers)
+    new = run(sides[1], inputs, [name for _, name in outputs], numbers)
+    return max(difference(old[a], new[b]) for a, b in outputs), all(_finite(old, a) for a, _ in outputs)
+
+
+def _finite(values: Mapping[str, Tensor], name: str) -> bool:
+    return bool(values[name].isfinite().all())
+
+
+def difference(before: Tensor, after: Tensor) -> float:
+    """max|after - before| per channel (axis 1) in its own scale, as above; infinite where they cannot be compared."""
+    if before.shape != after.shape or before.dtype != after.dtype:
+        return _INFINITE
+    old, new = _by_channel(before), _by_channel(after)
+    finite = old.isfinite()
+    # What overflows on both sides alike is no difference.
+    same = (old == new) | (old.isnan() & new.isnan())
+    if not bool((finite & new.isfinite() | same).all()):
+        return _INFINITE
+    old, new = old.where(finite, old.new_zeros(())), new.where(finite, old.new_zeros(()))
+    scale = old.abs().amax(1)
+    floor = max(float(scale.max()) * _FLOOR, 1e-300)
+    return float(((new - old).abs().amax(1) / scale.clamp(min=floor)).max())
+
+
+def _by_channel(x: Tensor) -> Tensor:
+    """(channels, rest) in float64; a value without a channel axis is one channel."""
+    x = x.double()
+    return x.reshape(1, -1) if x.ndim < 2 else x.movedim(1, 0).reshape(x.shape[1], -1)

@@ -1,0 +1,201 @@
+"""The sizes at which a region is run: small, yet with an interior and a border, and telling about strides and pads.
+
+A spatial axis of a border input may have any size at which both sides still infer and their parameters still fit. So the
+sizes recorded in the network, 224 say, give way to about twice the kernel's extent. Two sizes are chosen per axis:
+
+    fits    the last window just fits: with one element less there would be one window less
+    adds    with one element more there would be one window more
+
+A pad that is off by one changes the number of windows at one of the two, whatever the stride. The axes take turns, so a
+rewrite that swaps them is seen as well. Where the operators insist on their sizes (a reshape, a linear over flattened axes),
+the recorded ones are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import ShapeError
+from ..ir import Dim, Node, Param, Region, SymDim, TensorType
+from ..ir.dims import Symbol
+from ..ops.conv_transpose import ConvTranspose
+
+Types = Mapping[str, TensorType]
+
+# What one side of a region may cost at a size, in multiply-accumulates.
+_BUDGET = 400_000_000
+_MOST_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: nodes in order, and the parameters they name."""
+
+    nodes: Sequence[Node]
+    params: Mapping[str, Param]
+
+    def types(self, inputs: Types) -> dict[str, TensorType] | None:
+        """The type of every value for these inputs, or None where an operator or a parameter does not fit."""
+        types = dict(inputs)
+        for node in self.nodes:
+            given = [types[name] for name in node.inputs]
+            try:
+                types[node.name] = node.op.infer(*given)
+                wanted = node.op.params(*given)
+            except (ShapeError, AssertionError):
+                return None
+            if any(self.params[node.params[role]].shape != kind.shape for role, kind in wanted.items()):
+                return None
+        return types
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Border inputs with static types. `sure`: sizes that occur in the network, so what differs at them is wrong."""
+
+    inputs: dict[str, TensorType]
+    sure: bool
+
+
+def plans(region: Region) -> list[Plan]:
+    """One or two small plans, or the recorded one where none is possible."""
+    sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
+    axes = max((type_.rank - 2 for type_ in region.inputs.values()), default=0)
+    if axes < 1:
+        return [recorded(region.inputs, sides)]
+    reach = _reach(sides[0].nodes, axes)
+    small: list[Plan] = []
+    for batch, tries in ((1, _bases(reach, wide=True)), (2, _bases(reach, wide=False))):
+        plan = next((p for p in (_plan(region, sides, base, batch, bool(small)) for base in tries) if p), None)
+        small += [plan] if plan else []
+    return small or [recorded(region.inputs, sides)]
+
+
+def _bases(reach: int, wide: bool) -> list[int]:
+    """Sizes to try, the best first: above twice the reach, or just enough to have an interior."""
+    return [2 * reach + 1, reach + 2, reach] if wide else [reach + 2, reach]
+
+
+def _reach(nodes: Sequence[Node], axes: int) -> int:
+    """How far the windows along a region see together."""
+    reach = 1
+    for node in nodes:
+        window = node.op.window()
+        if window is not None:
+            reach += max(d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True))
+        elif isinstance(node.op, ConvTranspose) and isinstance(node.op.kernel, tuple):
+            reach += max(node.op.kernel) - 1
+    return reach
+
+
+def _plan(region: Region, sides: tuple[Side, Side], base: int, batch: int, turned: bool) -> Plan | None:
+    fits, adds = _telling(region, sides[0], base)
+    sizes = (adds, fits) if turned else (fits, adds)
+    inputs = scaled(region.inputs, sizes, batch)
+    if inputs is None:
+        return None
+    types = [side.types(inputs) for side in sides]
+    if types[0] is None or types[1] is None or _cost(sides[0], types[0]) > _BUDGET:
+        return None
+    return Plan(inputs, all(_free(type_) for type_ in region.inputs.values()))
+
+
+def _telling(region: Region, side: Side, base: int) -> tuple[int, int]:
+    """The sizes `fits` and `adds` (above) from `base` on."""
+    counts = [_windows(region, side, base + i) for i in range(-1, 18)]
+    grows = [i for i in range(18) if counts[i] is not None and counts[i] != counts[i + 1]]
+    # counts[i] belongs to base - 1 + i: growth from i to i + 1 means that base + i fits, and base + i - 1 adds.
+    fits = next((base + i for i in grows), base)
+    adds = next((base + i - 1 for i in grows if base + i - 1 >= base and base + i - 1 != fits), fits + 1)
+    return fits, adds
+
+
+def _windows(region: Region, side: Side, size: int) -> tuple[object, ...] | None:
+    """The shapes of the outputs where every spatial axis has this size: they grow where a window is added."""
+    inputs = scaled(region.inputs, (size, size), 1) if size > 0 else None
+    types = side.types(inputs) if inputs is not None else None
+    return None if types is None else tuple(types[old].shape for old, _ in region.outputs)
+
+
+def _free(type_: TensorType) -> bool:
+    """Whether every spatial size is dynamic and promises nothing: then any small size occurs."""
+    return all(isinstance(dim, SymDim) and all(s == Symbol(s.name) for s in symbols(dim)) for dim in type_.shape[2:])
+
+
+def _cost(side: Side, types: Types) -> int:
+    return sum(n.op.macs(types[n.name], *(types[name] for name in n.inputs)) for n in side.nodes)
+
+
+def scaled(inputs: Types, sizes: tuple[int, int], batch: int) -> dict[str, TensorType] | None:
+    """The inputs with small spatial axes, which take turns between the two sizes; None where that cannot be done.
+
+    Several sizes along one axis (a pyramid) keep their ratios if they are multiples of the least one.
+    """
+    axes = max((type_.rank - 2 for type_ in inputs.values()), default=0)
+    chosen: dict[tuple[int, Dim], int] = {}
+    for axis in range(axes):
+        found = dict.fromkeys(t.shape[axis + 2] for t in inputs.values() if t.rank == axes + 2)
+        ratios = _ratios(list(found))
+        if ratios is None:
+            return None
+        chosen.update({(axis, dim): sizes[axis % 2] * ratio for dim, ratio in zip(found, ratios, strict=True)})
+    result: dict[str, TensorType] = {}
+    for name, type_ in inputs.items():
+        shape: list[Dim] = list(type_.shape)
+        if type_.rank == axes + 2:
+            shape[2:] = [chosen[axis, dim] for axis, dim in enumerate(type_.shape[2:])]
+        if type_.rank > 1:
+            shape[0] = batch
+        if not all(isinstance(dim, int) for dim in shape):
+            return None
+        result[name] = type_.with_shape(*shape)
+    return result
+
+
+def _ratios(dims: list[Dim]) -> list[int] | None:
+    if len(dims) == 1:
+        return [1]
+    numbers = [dim for dim in dims if isinstance(dim, int)]
+    if len(numbers) < len(dims) or any(n % min(numbers) for n in numbers):
+        return None
+    return [n // min(numbers) for n in numbers]
+
+
+def recorded(inputs: Types, sides: Sequence[Side]) -> Plan:
+    """The sizes of the network, batch 2 where the batch is free; dynamic dimensions get the least values that infer."""
+    for values in _values(inputs):
+        static = {name: type_.with_shape(*type_.at(values)) for name, type_ in inputs.items()}
+        double = {name: _batched(type_, 2) for name, type_ in static.items()}
+        large = any(isinstance(t.numel, int) and t.numel > _MOST_ELEMENTS for t in double.values())
+        for candidate in (static,) if large else (double, static):
+            if all(side.types(candidate) is not None for side in sides):
+                return Plan(candidate, True)
+    # Let the run say what is wrong.
+    return Plan({name: type_.with_shape(*type_.at(values)) for name, type_ in inputs.items()}, True)
+
+
+def _batched(type_: TensorType, batch: int) -> TensorType:
+    return type_.with_shape(batch, *type_.shape[1:]) if type_.rank > 1 else type_
+
+
+def _values(inputs: Types) -> Iterator[dict[str, int]]:
+    """Values of the dynamic dimensions, growing; a batch is 2 throughout, each keeps the multiple it promises."""
+    found = {s.name: s for t in inputs.values() for dim in t.shape if isinstance(dim, SymDim) for s in symbols(dim)}
+    batch = {s.name for t in inputs.values() if t.rank > 1 and isinstance(t.shape[0], SymDim) for s in symbols(t.shape[0])}
+    for wanted in (9, 17, 33, 65, 129, 257, 513, 1025):
+        values = {}
+        for name, symbol in found.items():
+            least = max(symbol.minimum, 2 if name in batch else wanted)
+            values[name] = -(-least // symbol.multiple) * symbol.multiple
+        yield values
+
+
+def symbols(dim: SymDim) -> Iterator[Symbol]:
+    """The symbols in a size."""
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            if isinstance(atom, Symbol):
+                yield atom
+            else:
+                yield from symbols(atom.numerator)
