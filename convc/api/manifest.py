@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..compiler.cost import costs
 from ..compiler.frontend.network import Network
 from ..compiler.frontend.preprocess import read_labels
+from ..compiler.passes import ALLOWED
 from ..version import __version__
 from .net import sizes_for
 
@@ -81,6 +82,7 @@ def manifest_of(
         "source": counts(network, compiled.source),
         "deployed": counts(network, compiled.model),
         "passes": [_record(record) for record in compiled.records],
+        "proof": {"allowed": ALLOWED, "whole_network_error": _power(compiled.whole_error)},
         "verification": verification.data(),
         "files": dict(files),
     }
@@ -115,12 +117,13 @@ def library_versions() -> dict[str, str]:
 
 
 def _record(record: PassRecord) -> dict[str, Any]:
-    """The last bits of an error hang on the machine's state: its power of ten does not."""
+    """A record whose error is rounded up to a power of ten: its last bits hang on the machine's state."""
     data = record.data()
-    error = data["max_error"]
-    if error:
-        data["max_error"] = float(f"1e{math.ceil(math.log10(error))}")
-    return data
+    return {**data, "max_error": _power(data["max_error"])}
+
+
+def _power(error: float | None) -> float | None:
+    return float(f"1e{math.ceil(math.log10(error))}") if error else error
 
 
 def _sha(text: str) -> str:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConvcError
-from .dims import Dim, SymDim, Symbol
+from .dims import Dim, Symbol, SymDim
 from .graph import Graph, Node
 from .op import REGISTRY, Op
 from .text import PLAIN, WORDS

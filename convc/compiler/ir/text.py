@@ -21,9 +21,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .dims import Dim, FloorDiv, SymDim, Symbol
+from .dims import Dim, FloorDiv, Symbol, SymDim
 from .graph import Graph, Node
 from .model import Model
+from .param import Param, Seeded
 from .types import Init, TensorType
 
 PLAIN = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
@@ -51,10 +52,9 @@ def from_text(text: str) -> Graph:
 
 def graph(text: str, seed: int = 0) -> Model:
     """A checked model with fresh parameters, for tests. Without `output` lines the last node is the output."""
-    from .param import Seeded
-
     found = from_text(text)
-    params, trained = {}, set()
+    params: dict[str, Param] = {}
+    trained: set[str] = set()
     for node in found:
         for role, kind in node.op.params(*found.input_types(node)).items():
             name = node.params[role]
@@ -79,19 +79,19 @@ def _lines(graph: Graph) -> Iterable[str]:
     for name, type_ in graph.inputs.items():
         yield f"input {quoted(name)}: {type_}"
     for node in graph:
-        yield _node(graph, node)
+        yield _node(node)
     for public, name in graph.outputs.items():
         yield f"output {quoted(public)} = {quoted(name)}"
     for public, name in graph.train_outputs.items():
         yield f"train_output {quoted(public)} = {quoted(name)}"
 
 
-def _node(graph: Graph, node: Node) -> str:
+def _node(node: Node) -> str:
     arguments = [f"{key}={_value(value)}" for key, value in node.op.arguments().items()]
     call = f"{node.op.name}({', '.join([*map(quoted, node.inputs), *arguments])})"
     tail = " train_only" if node.train_only else ""
-    if node.params != {role: f"{node.name}.{role}" for role in node.op.params(*graph.input_types(node))}:
-        tail += " with " + ", ".join(f"{role}={quoted(name)}" for role, name in node.params.items())
+    if other := {role: name for role, name in node.params.items() if name != f"{node.name}.{role}"}:
+        tail += " with " + ", ".join(f"{role}={quoted(name)}" for role, name in other.items())
     return f"{quoted(node.name)}: {node.type} = {call}{tail}"
 
 

@@ -82,7 +82,7 @@ class Rewrite(ABC, Generic[M]):
     def rewrite(self, edit: Editor, match: M) -> None:
         """Do it. Everything written is one region."""
 
-    def prepare(self, edit: Editor) -> None:  # noqa: B027  # most have nothing to prepare
+    def prepare(self, edit: Editor) -> None:  # most have nothing to prepare
         """What happens once, before the sweep."""
 
     def run(self, model: Model) -> Result:

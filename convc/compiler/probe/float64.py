@@ -9,7 +9,7 @@ Both follow PyTorch's definitions to the last rounding but one; a test compares 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -127,19 +127,12 @@ class _Functional:
         return _conv(functional.conv3d, *arguments)
 
 
-def _conv(
-    conv: Any,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-) -> Tensor:
-    if groups == 1 or weight.shape[1] != 1:
-        return conv(x, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
-    return depthwise(x, weight, bias, stride, padding, dilation)
+def _conv(conv: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """The arguments are PyTorch's: x, weight, bias, stride, padding, dilation, groups."""
+    *most, groups = arguments
+    if groups == 1 or arguments[1].shape[1] != 1:
+        return conv(*arguments)
+    return depthwise(*most)
 
 
 def depthwise(
@@ -163,9 +156,10 @@ def depthwise(
     y = x.new_zeros((x.shape[0], weight.shape[0], *counts))
     factors = weight.reshape(weight.shape[0], prod(kernel))
     for tap, place in enumerate(product(*map(range, kernel))):
-        at = (u * d for u, d in zip(place, dilation, strict=True))
-        cut = tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(at, counts, stride, strict=True))
-        y.addcmul_(x[(..., *cut)], factors[:, tap].reshape(-1, *[1] * len(kernel)))
+        part = x
+        for axis, (u, d, n, s) in enumerate(zip(place, dilation, counts, stride, strict=True), 2):
+            part = part.narrow(axis, u * d, (n - 1) * s + 1)[(slice(None),) * axis + (slice(None, None, s),)]
+        y.addcmul_(part, factors[:, tap].reshape(-1, *[1] * len(kernel)))
     return y if bias is None else y + bias.reshape(-1, *[1] * len(kernel))
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from ..errors import ShapeError
 from ..ir import Dim, Node, Param, Region, SymDim, TensorType
@@ -103,8 +104,9 @@ def _plan(region: Region, sides: tuple[Side, Side], base: int, batch: int, turne
 
 def _telling(region: Region, side: Side, base: int) -> tuple[int, int]:
     """The sizes `fits` and `adds` (above) from `base` on."""
-    counts = [_windows(region, side, base + i) for i in range(-1, 18)]
-    grows = [i for i in range(18) if counts[i] is not None and counts[i] != counts[i + 1]]
+    period = max(2, min(16, prod(max(w.stride) for node in side.nodes if (w := node.op.window()) is not None)))
+    counts = [_windows(region, side, base + i) for i in range(-1, period + 1)]
+    grows = [i for i in range(period + 1) if counts[i] is not None and counts[i] != counts[i + 1]]
     # counts[i] belongs to base - 1 + i: growth from i to i + 1 means that base + i fits, and base + i - 1 adds.
     fits = next((base + i for i in grows), base)
     adds = next((base + i - 1 for i in grows if base + i - 1 >= base and base + i - 1 != fits), fits + 1)
@@ -162,9 +164,9 @@ def _ratios(dims: list[Dim]) -> list[int] | None:
     return [n // min(numbers) for n in numbers]
 
 
-def recorded(inputs: Types, sides: Sequence[Side]) -> Plan:
-    """The sizes of the network, batch 2 where the batch is free; dynamic dimensions get the least values that infer."""
-    for values in _values(inputs):
+def recorded(inputs: Types, sides: Sequence[Side], least: int = 9) -> Plan:
+    """The sizes of the network, batch 2 where the batch is free; dynamic ones get the first values from `least` that infer."""
+    for values in _values(inputs, least):
         static = {name: type_.with_shape(*type_.at(values)) for name, type_ in inputs.items()}
         double = {name: _batched(type_, 2) for name, type_ in static.items()}
         large = any(isinstance(t.numel, int) and t.numel > _MOST_ELEMENTS for t in double.values())
@@ -172,23 +174,25 @@ def recorded(inputs: Types, sides: Sequence[Side]) -> Plan:
             if all(side.types(candidate) is not None for side in sides):
                 return Plan(candidate, True)
     # Let the run say what is wrong.
-    return Plan({name: type_.with_shape(*type_.at(values)) for name, type_ in inputs.items()}, True)
+    return Plan(static, True)
 
 
 def _batched(type_: TensorType, batch: int) -> TensorType:
     return type_.with_shape(batch, *type_.shape[1:]) if type_.rank > 1 else type_
 
 
-def _values(inputs: Types) -> Iterator[dict[str, int]]:
+def _values(inputs: Types, least: int = 9) -> Iterator[dict[str, int]]:
     """Values of the dynamic dimensions, growing; a batch is 2 throughout, each keeps the multiple it promises."""
     found = {s.name: s for t in inputs.values() for dim in t.shape if isinstance(dim, SymDim) for s in symbols(dim)}
     batch = {s.name for t in inputs.values() if t.rank > 1 and isinstance(t.shape[0], SymDim) for s in symbols(t.shape[0])}
     for wanted in (9, 17, 33, 65, 129, 257, 513, 1025):
-        values = {}
-        for name, symbol in found.items():
-            least = max(symbol.minimum, 2 if name in batch else wanted)
-            values[name] = -(-least // symbol.multiple) * symbol.multiple
-        yield values
+        if wanted >= least:
+            yield {name: _allowed(symbol, 2 if name in batch else wanted) for name, symbol in found.items()}
+
+
+def _allowed(symbol: Symbol, least: int) -> int:
+    """The first value from `least` on that keeps the symbol's promises."""
+    return -(-max(symbol.minimum, least) // symbol.multiple) * symbol.multiple
 
 
 def symbols(dim: SymDim) -> Iterator[Symbol]:

@@ -56,7 +56,8 @@ class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
 
     def rewrite(self, edit: Editor, match: Folding) -> None:
         conv, bn = match.conv, match.node
-        assert isinstance(conv.op, Producer) and isinstance(bn.op, BatchNorm)
+        assert isinstance(conv.op, Producer)
+        assert isinstance(bn.op, BatchNorm)
         held = edit.params_of(conv)
         scale = _scale(edit.params_of(bn), bn.op.eps)
         edit.set_op(conv.name, replace(conv.op, bias=True))
