@@ -115,7 +115,7 @@ def torch_export(name: str, checkpoint: Path, folder: Path) -> float:
         folder / "torch.onnx",
         opset_version=20,
         dynamo=True,
-        dynamic_shapes=({0: batch},),
+        dynamic_shapes=(({0: batch},),),
         external_data=False,
         verbose=False,
     )

@@ -1,6 +1,6 @@
 """Ring three of the proof: the written file in ONNX Runtime against the network, as written, in PyTorch.
 
-    bound = 10 x max|float32 - float64| / unit + 1e-5        unit = max(std, 1e-3 max|y|, 1e-30)
+    bound = 10 x max|float32 - float64| / unit + 1e-5        unit = max(std, 1e-3 max|y|, 1e-30), see parity.py
 
 The reference is the network before any pass, in float64; float32 PyTorch says what rounding alone costs. One reference run of the
 largest batch serves every smaller one, as no operator mixes the images of a batch.
@@ -116,7 +116,8 @@ def _references(
         return
     # Only where every value carries the batch on its first axis can one image be cut out of the reference.
     if all(_leads_with(model.graph.type_of(node), symbol) for node in model.graph.outputs.values()):
-        yield {k: v[:1] for k, v in feeds.items()}, {k: v[:1] for k, v in double.items()}, bounds
+        one = {k: v[:1] for k, v in double.items()}
+        yield {k: v[:1] for k, v in feeds.items()}, one, allowed(single, double, one)
 
 
 def spatial_cases(network: Network) -> list[dict[str, int]]:
@@ -129,11 +130,12 @@ def spatial_cases(network: Network) -> list[dict[str, int]]:
     if not spatial:
         return [base]
     other = dict(base)
-    for name in spatial:
+    for k, name in enumerate(spatial):
         promise = network.spec.symbols.get(name, {})
         step = promise.get("multiple", 1)
         least = max(promise.get("min", 1), step)
-        other[name] = max(least, (base[name] * 3 // 4) // step * step)
+        # Not square, and not even where nothing promises it: an even square hides what rounds.
+        other[name] = max(least, (base[name] * 3 // 4 + 13 * k - 1) // step * step)
     return [base, other] if other != base else [base]
 
 

@@ -88,7 +88,7 @@ class Builder:
         text: str = event.value
         if event.anchor is not None or event.tag is not None:
             self.refuse(event, event.tag)
-        mark = self.mark(event, len(text))
+        mark = self.scalar_mark(event)
         if len(text) > MAX_SCALAR:
             fail(f"a text longer than {MAX_SCALAR // 2**10} KiB", mark, "long tables belong into a file of their own")
         quoted = bool(event.style)
@@ -149,17 +149,20 @@ class Builder:
         hint = "take it out; quote text that begins with !"
         fail(f"a tag ({_short(str(tag))}) cannot stand in a spec", self.mark(event), hint)
 
-    def mark(self, event: yaml.Event, length: int = 1) -> Mark:
-        """Where an event begins; the width of a scalar ends with it, or with the line where it goes on."""
+    def mark(self, event: yaml.Event) -> Mark:
+        """Where an event begins."""
         start = event.start_mark
         assert start is not None
+        return Mark(self.source, start.line + 1, start.column + 1)
+
+    def scalar_mark(self, event: yaml.ScalarEvent) -> Mark:
+        """Where a scalar stands; the width ends with it, or with the line where it goes on."""
+        start, end = event.start_mark, event.end_mark
+        assert start is not None
+        assert end is not None
         line, column = start.line + 1, start.column
-        if length < 2:
-            return Mark(self.source, line, column + 1)
-        assert event.end_mark is not None
-        if event.end_mark.line + 1 == line:
-            return Mark(self.source, line, column + 1, event.end_mark.column - column)
-        return Mark(self.source, line, column + 1, max(1, len(self.source.line(line).rstrip()) - column))
+        last = end.column if end.line == start.line else len(self.source.line(line).rstrip())
+        return Mark(self.source, line, column + 1, max(1, last - column))
 
 
 def _check_key(text: str, mark: Mark) -> None:

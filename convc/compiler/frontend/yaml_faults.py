@@ -46,6 +46,8 @@ def spec_error(error: yaml.YAMLError, source: Source) -> SpecError:
     mark = _mark(spot or opened, source)
     if opened is not None and "',' or" in problem and _is_end(spot, source):
         return SpecError(Problem("this bracket is not closed", _mark(opened, source), "every { and [ has its } and ]"))
+    if "node content" in problem and _is_end(spot, source):
+        return SpecError(Problem("the file ends inside a bracket", mark, "every { and [ has its } and ]"))
     if "cannot start any token" in problem and source.line(mark.line)[mark.column - 1 : mark.column] == "\t":
         problem = "tab character"
     for fragments, message, hint in _ROWS:

@@ -160,6 +160,8 @@ class SymDim:
         # Constants come last: `(H + 1) // 2` reads better than `(1 + H) // 2`.
         for monomial, value in sorted(self.terms, key=lambda t: (not t[0], _order(t[0]))):
             text = _term(monomial, abs(value))
+            # `-(H // 2)`: Python, and whoever reads the text back, binds the sign before the division.
+            text = f"({text})" if value == -1 and not parts and "//" in text else text
             sign = "-" if value < 0 else "+"
             parts.append(f"{sign} {text}" if parts else (text if value > 0 else f"-{text}"))
         return " ".join(parts) or "0"

@@ -89,6 +89,10 @@ class Editor:
         """Take a node into the region as it is, so that the proof knows what it computes (and not just that it is some value)."""
         self._touch(name)
 
+    def fix_sizes(self) -> None:
+        """This rewrite is exact at the sizes recorded and need not be at others: it is proven at these alone."""
+        self._open.any_size = False
+
     def set_op(self, name: str, op: Op) -> None:
         """Give a node another operator (bound). Its type is inferred anew."""
         node = self._nodes[name]
@@ -255,6 +259,7 @@ class Editor:
             outputs,
             {p: v for t in record.touched.values() for p, v in t.params.items()},
             {p: self._params[p] for node in after for p in node.params.values()},
+            record.any_size,
         )
 
     def _ordered(self, nodes: Mapping[str, Node]) -> tuple[Node, ...]:

@@ -68,8 +68,10 @@ class Model:
                 raise PassError(f"output {public!r} reads {name!r}, which only the train form computes")
 
     def _check_node(self, key: str, node: Node, seen: set[str]) -> None:
-        if key != node.name or key in self.graph.inputs:
+        if key != node.name:
             raise PassError(f"node {node.name!r} is filed under {key!r}")
+        if key in self.graph.inputs:
+            raise PassError(f"node {key!r} has the name of an input")
         for name in node.inputs:
             if name not in seen:
                 where = "comes later" if name in self.graph.nodes else "is produced by no node"

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .types import Init
 
-Array = NDArray[Any]
+# numpy is imported where numbers are made: `check` and `show` ask for shapes alone, and answer a tenth of a second sooner.
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
 
 
 class Param(ABC):
@@ -35,10 +36,14 @@ class Param(ABC):
         """Whether `evaluate` hands out existing values rather than computing new ones."""
 
     def as_float64(self) -> Array:
+        import numpy as np
+
         return np.asarray(self.evaluate(), dtype=np.float64)
 
     def rounded(self, dtype: str) -> Array:
         """The values in the model's element type, rounded once, contiguous."""
+        import numpy as np
+
         return np.ascontiguousarray(self.evaluate(), dtype=np.dtype(dtype))
 
     @property
@@ -49,23 +54,23 @@ class Param(ABC):
         return Lazy(shape, lambda a: a.reshape(shape), (self,), "reshape")
 
     def sqrt(self) -> Param:
-        return Lazy(self.shape, partial(np.sqrt, dtype=np.float64), (self,), "sqrt")
+        return Lazy(self.shape, partial(_ufunc, "sqrt"), (self,), "sqrt")
 
     def apply(self, shape: tuple[int, ...], function: Callable[[Array], Array], name: str) -> Param:
         """Any other function of this tensor, which is handed to it in float64; `name` says what it does, for printing."""
-        return Lazy(shape, lambda a: function(np.asarray(a, np.float64)), (self,), name)
+        return Lazy(shape, lambda a: function(_float64(a)), (self,), name)
 
     def __add__(self, other: Param | float) -> Param:
-        return _binary(np.add, self, other, "add")
+        return _binary("add", self, other)
 
     def __sub__(self, other: Param | float) -> Param:
-        return _binary(np.subtract, self, other, "sub")
+        return _binary("subtract", self, other)
 
     def __mul__(self, other: Param | float) -> Param:
-        return _binary(np.multiply, self, other, "mul")
+        return _binary("multiply", self, other)
 
     def __truediv__(self, other: Param | float) -> Param:
-        return _binary(np.divide, self, other, "div")
+        return _binary("divide", self, other)
 
     def __neg__(self) -> Param:
         return self * -1.0
@@ -135,11 +140,15 @@ class Lazy(Param):
 
 def constant(value: float, shape: tuple[int, ...]) -> Param:
     """A tensor with one value everywhere, which takes no memory."""
+    import numpy as np
+
     return Stored(np.broadcast_to(np.float64(value), shape))
 
 
 def fill(init: Init, shape: tuple[int, ...], key: int, seed: int) -> Array:
     """A fresh float32 array as `init` says (see Init for the formulas); the same on every machine."""
+    import numpy as np
+
     if init.kind == "constant":
         return np.full(shape, init.value, np.float32)
     if init.kind == "bilinear":
@@ -161,11 +170,15 @@ def fill(init: Init, shape: tuple[int, ...], key: int, seed: int) -> Array:
 
 
 def _scaled(values: Array, factor: float) -> Array:
+    import numpy as np
+
     values *= np.float32(factor)
     return values
 
 
 def _bilinear(shape: tuple[int, ...]) -> Array:
+    import numpy as np
+
     kernel = np.ones((), np.float64)
     for size in shape[2:]:
         half = (size + 1) // 2
@@ -177,9 +190,27 @@ def _bilinear(shape: tuple[int, ...]) -> Array:
     return values
 
 
-def _binary(function: Callable[..., Array], left: Param, right: Param | float, label: str) -> Param:
+def _float64(values: Array) -> Array:
+    import numpy as np
+
+    return np.asarray(values, np.float64)
+
+
+def _ufunc(name: str, *values: Array | float) -> Array:
+    import numpy as np
+
+    result: Array = getattr(np, name)(*values, dtype=np.float64)
+    return result
+
+
+def _binary(name: str, left: Param, right: Param | float) -> Param:
     if not isinstance(right, Param):
         value = float(right)
-        return Lazy(left.shape, lambda a: function(a, value, dtype=np.float64), (left,), f"{label} {value:g}")
-    shape = np.broadcast_shapes(left.shape, right.shape)
-    return Lazy(shape, partial(function, dtype=np.float64), (left, right), label)
+        return Lazy(left.shape, lambda a: _ufunc(name, a, value), (left,), f"{name} {value:g}")
+    return Lazy(_broadcast(left.shape, right.shape), partial(_ufunc, name), (left, right), name)
+
+
+def _broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    import numpy as np
+
+    return np.broadcast_shapes(left, right)

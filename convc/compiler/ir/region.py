@@ -1,7 +1,7 @@
 """One rewrite as a value: what went out, what came in, and the values that cross its border.
 
-    before:  inputs -> nodes taken out -> outputs          both sides are small graphs of their own,
-    after:   inputs -> nodes put in    -> outputs          so a rewrite is proven without the network around it
+before:  inputs -> nodes taken out -> outputs          both sides are small graphs of their own,
+after:   inputs -> nodes put in    -> outputs          so a rewrite is proven without the network around it
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Region:
 
     `inputs` are read by either side and produced by neither; `outputs` pairs each value that is read outside with the value that
     stands for it afterwards (it may be one of `inputs`). `params_before` and `params_after` hold what each side's nodes name.
-    Both sides are in a topological order.
+    Both sides are in a topological order. `any_size` says that the rewrite is exact whatever the spatial sizes.
     """
 
     rewrite: str
@@ -31,6 +31,7 @@ class Region:
     outputs: tuple[tuple[str, str], ...]
     params_before: Mapping[str, Param]
     params_after: Mapping[str, Param]
+    any_size: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Touched:
     params: Mapping[str, Param] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recording:
     """A rewrite in progress.
 
@@ -56,6 +57,7 @@ class Recording:
     touched: dict[str, Touched] = field(default_factory=dict)
     moved: dict[str, Node] = field(default_factory=dict)
     redirects: list[tuple[str, str]] = field(default_factory=list)
+    any_size: bool = True
 
     def resolve(self, name: str) -> str:
         """The value that stands for `name` after the redirects, in order."""

@@ -36,7 +36,9 @@ def to_text(model: Model | Graph) -> str:
     if isinstance(model, Graph):
         return "\n".join(_lines(model))
     held, learned = len(model.params), len(model.trained)
-    return "\n".join([*_lines(model.graph), f"# {model.param_count():,} learnable values; {learned} of {held} parameters"])
+    return "\n".join(
+        [*_lines(model.graph), f"# {model.param_count():,} learnable values; {learned} of {held} parameters"]
+    )
 
 
 def from_text(text: str) -> Graph:

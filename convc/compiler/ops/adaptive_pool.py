@@ -1,7 +1,10 @@
 """Pooling to a given size: output i covers the input from floor(i S / size) up to ceil((i + 1) S / size).
 
-ONNX has no such operator. A size of 1 is a reduction; one that divides the input is an ordinary pool; the rest gathers
-each output's window (shorter ones repeat their last element) and reduces it, axis by axis.
+ONNX has no such operator. A size of 1 is a reduction; one that divides the input is an ordinary pool; another fixed size
+gathers each output's window (shorter ones repeat their last element) and reduces it, axis by axis. The mean over a dynamic
+axis is a product with the matrix of shares, which the graph computes from the size:
+
+    P[i, j] = 1 / (end_i - start_i) where start_i <= j < end_i, else 0        y = P x  or  x P^T
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class _AdaptivePool(Op):
         if rank != len(wanted):
             raise ShapeError(f"size {list(wanted)} does not fit {x[0]}")
         for axis, (size, count) in enumerate(zip(x[0].spatial, wanted, strict=True)):
-            if count != 1 and not isinstance(size, int):
+            if count != 1 and not isinstance(size, int) and not self._takes_dynamic(rank):
                 name = axis_name(axis + 2, x[0].rank)
                 raise ShapeError(f"{self.name} to {count} needs a fixed {name}, but it is {size}: only 1 fits any size")
         return x[0].with_shape(*x[0].shape[:2], *wanted)
@@ -71,8 +74,10 @@ class _AdaptivePool(Op):
     def _onnx_axis(self, g: Any, y: str, axis: int, size: Dim, count: int) -> str:
         if size == count:
             return y
-        if count == 1 or not isinstance(size, int):
+        if count == 1:
             return self._onnx_reduce(g, y, axis, keepdims=1)
+        if not isinstance(size, int):
+            return self._onnx_dynamic(g, y, axis, count)
         covered = windows(size, count)
         longest = max(len(window) for window in covered)
         places = [[window[min(i, len(window) - 1)] for i in range(longest)] for window in covered]
@@ -82,6 +87,13 @@ class _AdaptivePool(Op):
     def _onnx_windows(self, g: Any, picked: str, axis: int, covered: Sequence[range], longest: int) -> str:
         """(..., outputs, longest, ...) -> (..., outputs, ...)."""
         return self._onnx_reduce(g, picked, axis + 1, keepdims=0)
+
+    def _takes_dynamic(self, rank: int) -> bool:
+        """Whether a dynamic axis can be pooled to a size above 1."""
+        return False
+
+    def _onnx_dynamic(self, g: Any, y: str, axis: int, count: int) -> str:
+        raise ShapeError(f"{self.name} over a dynamic axis {axis}")
 
     @abstractmethod
     def _onnx_global(self, g: Any, x: str) -> str: ...
@@ -93,12 +105,36 @@ class _AdaptivePool(Op):
     def _onnx_reduce(self, g: Any, x: str, axis: int, keepdims: int) -> str: ...
 
 
+def _onnx_shares(g: Any, y: str, axis: int, count: int) -> str:
+    """P above, (count, size of the axis), from the size at run time."""
+    size = g.Gather(g.Shape(y), g.const([axis], f"axis_{axis}"), axis=0)
+    rows = g.const([[i] for i in range(count)], f"rows_{axis}")
+    steps = g.const([count], f"steps_{axis}")
+    scaled = g.Mul(rows, size)
+    start = g.Div(scaled, steps)
+    # ceil(a / b) = (a + b - 1) // b
+    end = g.Div(g.Add(scaled, g.Add(size, g.const([count - 1], f"rest_{axis}"))), steps)
+    places = g.Range(g.const(0, f"zero_{axis}"), g.Squeeze(size), g.const(1, f"one_{axis}"))
+    inside = g.And(g.GreaterOrEqual(places, start), g.Less(places, end))
+    return str(g.Div(g.Cast(inside, to=1), g.Cast(g.Sub(end, start), to=1)))
+
+
 class AdaptiveAvgPool(_AdaptivePool, name="adaptive_avg_pool", group="pool", principal="size"):
     """Mean over windows that cover the input, to a given size.
 
     x       (N, C, *S)
     ->      (N, C, *size)
     """
+
+    def _takes_dynamic(self, rank: int) -> bool:
+        # A matrix product reaches the last two axes.
+        return rank <= 2
+
+    def _onnx_dynamic(self, g: Any, y: str, axis: int, count: int) -> str:
+        shares = _onnx_shares(g, y, axis, count)
+        if axis == g.inputs[0].rank - 2:
+            return str(g.MatMul(shares, y))
+        return str(g.MatMul(y, g.Transpose(shares, perm=[1, 0])))
 
     def _onnx_global(self, g: Any, x: str) -> str:
         return str(g.GlobalAveragePool(x))

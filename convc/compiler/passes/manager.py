@@ -127,6 +127,8 @@ class PassManager:
 
 
 def _check(name: str, before: Model, after: Model, regions: Sequence[Region]) -> None:
+    for region in regions:
+        _check_types(name, region)
     try:
         after.check()
     except PassError as error:
@@ -135,10 +137,22 @@ def _check(name: str, before: Model, after: Model, regions: Sequence[Region]) ->
     _check_reach(name, before, after, regions)
 
 
+def _check_types(name: str, region: Region) -> None:
+    """What leaves a region keeps its type. Asked first, for the check of the graph would name a reader further down."""
+    old = {node.name: node.type for node in region.before}
+    new = {**region.inputs, **{node.name: node.type for node in region.after}}
+    for was, now in region.outputs:
+        if old[was] != new[now]:
+            raise PassError(f"{name} changed the type of {was!r} at {region.site!r}: from {old[was]} to {new[now]}")
+
+
 def _check_face(name: str, before: Graph, after: Graph) -> None:
     if list(before.inputs.items()) != list(after.inputs.items()):
         raise PassError(f"{name} changed the inputs of the network")
-    for what, old, new in (("output", before.outputs, after.outputs), ("train output", before.train_outputs, after.train_outputs)):
+    for what, old, new in (
+        ("output", before.outputs, after.outputs),
+        ("train output", before.train_outputs, after.train_outputs),
+    ):
         # A train output may go (the whole set, with the heads behind it), but none may change.
         if list(old) != list(new) and (new or what == "output"):
             raise PassError(f"{name} changed the {what}s from {', '.join(old)} to {', '.join(new) or 'none'}")

@@ -10,6 +10,7 @@ Both follow PyTorch's definitions to the last rounding but one; a test compares 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ..ir import DType, Lazy, Node, Param, TensorType
+from ..ir import DType, Lazy, Node, Op, Param, TensorType
 from ..ops.linear import Linear
 from .sizes import Side
 
@@ -67,20 +68,50 @@ class Strips:
             yield torch.from_numpy(self.array[start : start + rows].astype(np.float64))
 
 
-def run(side: Side, inputs: Mapping[str, Tensor], wanted: Iterable[str], numbers: Numbers | None) -> dict[str, Tensor]:
-    """The wanted values. Without `numbers` nothing is kept: each parameter is computed at each node that names it."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Everything here is small: threads would wait for each other longer than they work, and round by their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# What was computed, by operator, parameters and inputs; the tensors are held so that their identities stay theirs.
+Known = dict[tuple[Op, tuple[int, ...], tuple[int, ...]], tuple[Tensor, tuple[Tensor, ...]]]
+
+
+def run(
+    side: Side, inputs: Mapping[str, Tensor], wanted: Iterable[str], numbers: Numbers | None, known: Known | None = None
+) -> dict[str, Tensor]:
+    """The wanted values.
+
+    Without `numbers` no parameter is kept: each is computed at each node that names it. With `known`, what a run of the
+    other side computed (the same operator on the same tensors) is not computed again.
+    """
     wanted = set(wanted)
     last = {name: i for i, node in enumerate(side.nodes) for name in (*node.inputs, node.name)}
     values = dict(inputs)
-    with torch.inference_mode():
-        for i, node in enumerate(side.nodes):
-            held = {role: _held(node, side.params[name], numbers) for role, name in node.params.items()}
-            value = node.op.torch(_TORCH, *(values[name] for name in node.inputs), p=held)
-            values[node.name] = value
-            for name in {*node.inputs, node.name}:
-                if last[name] == i and name not in wanted:
-                    del values[name]
+    for i, node in enumerate(side.nodes):
+        values[node.name] = _value(node, side, tuple(values[name] for name in node.inputs), numbers, known)
+        for name in {*node.inputs, node.name}:
+            if last[name] == i and name not in wanted:
+                del values[name]
     return {name: values[name] for name in wanted}
+
+
+def _value(node: Node, side: Side, inputs: tuple[Tensor, ...], numbers: Numbers | None, known: Known | None) -> Tensor:
+    key = (node.op, tuple(id(side.params[name]) for name in node.params.values()), tuple(map(id, inputs)))
+    if known is not None and key in known:
+        return known[key][0]
+    held = {role: _held(node, side.params[name], numbers) for role, name in node.params.items()}
+    value: Tensor = node.op.torch(_TORCH, *inputs, p=held)
+    if known is not None:
+        known[key] = (value, inputs)
+    return value
 
 
 def _held(node: Node, param: Param, numbers: Numbers | None) -> Tensor | Strips:

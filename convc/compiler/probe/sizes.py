@@ -1,7 +1,8 @@
 """The sizes at which a region is run: small, yet with an interior and a border, and telling about strides and pads.
 
 A spatial axis of a border input may have any size at which both sides still infer and their parameters still fit. So the
-sizes recorded in the network, 224 say, give way to about twice the kernel's extent. Two sizes are chosen per axis:
+sizes recorded in the network, 224 say, give way to about twice the kernel's extent. A rewrite must be exact there too, or
+say otherwise (Editor.fix_sizes): a pad too few that no window reaches at 224 is a mistake. Two sizes are chosen per axis:
 
     fits    the last window just fits: with one element less there would be one window less
     adds    with one element more there would be one window more
@@ -53,17 +54,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """Border inputs with static types. `sure`: sizes that occur in the network, so what differs at them is wrong."""
+    """Border inputs with static types; `small` where the sizes were chosen here."""
 
     inputs: dict[str, TensorType]
-    sure: bool
+    small: bool
 
 
 def plans(region: Region) -> list[Plan]:
-    """One or two small plans, or the recorded one where none is possible."""
+    """One or two small plans, or the recorded one where none is possible or the rewrite is exact at no other sizes."""
     sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
     axes = max((type_.rank - 2 for type_ in region.inputs.values()), default=0)
-    if axes < 1:
+    if axes < 1 or not region.any_size:
         return [recorded(region.inputs, sides)]
     reach = _reach(sides[0].nodes, axes)
     small: list[Plan] = []
@@ -99,7 +100,7 @@ def _plan(region: Region, sides: tuple[Side, Side], base: int, batch: int, turne
     types = [side.types(inputs) for side in sides]
     if types[0] is None or types[1] is None or _cost(sides[0], types[0]) > _BUDGET:
         return None
-    return Plan(inputs, all(_free(type_) for type_ in region.inputs.values()))
+    return Plan(inputs, small=True)
 
 
 def _telling(region: Region, side: Side, base: int) -> tuple[int, int]:
@@ -118,11 +119,6 @@ def _windows(region: Region, side: Side, size: int) -> tuple[object, ...] | None
     inputs = scaled(region.inputs, (size, size), 1) if size > 0 else None
     types = side.types(inputs) if inputs is not None else None
     return None if types is None else tuple(types[old].shape for old, _ in region.outputs)
-
-
-def _free(type_: TensorType) -> bool:
-    """Whether every spatial size is dynamic and promises nothing: then any small size occurs."""
-    return all(isinstance(dim, SymDim) and all(s == Symbol(s.name) for s in symbols(dim)) for dim in type_.shape[2:])
 
 
 def _cost(side: Side, types: Types) -> int:
@@ -172,9 +168,9 @@ def recorded(inputs: Types, sides: Sequence[Side], least: int = 9) -> Plan:
         large = any(isinstance(t.numel, int) and t.numel > _MOST_ELEMENTS for t in double.values())
         for candidate in (static,) if large else (double, static):
             if all(side.types(candidate) is not None for side in sides):
-                return Plan(candidate, True)
+                return Plan(candidate, small=False)
     # Let the run say what is wrong.
-    return Plan(static, True)
+    return Plan(static, small=False)
 
 
 def _batched(type_: TensorType, batch: int) -> TensorType:
@@ -184,7 +180,9 @@ def _batched(type_: TensorType, batch: int) -> TensorType:
 def _values(inputs: Types, least: int = 9) -> Iterator[dict[str, int]]:
     """Values of the dynamic dimensions, growing; a batch is 2 throughout, each keeps the multiple it promises."""
     found = {s.name: s for t in inputs.values() for dim in t.shape if isinstance(dim, SymDim) for s in symbols(dim)}
-    batch = {s.name for t in inputs.values() if t.rank > 1 and isinstance(t.shape[0], SymDim) for s in symbols(t.shape[0])}
+    batch = {
+        s.name for t in inputs.values() if t.rank > 1 and isinstance(t.shape[0], SymDim) for s in symbols(t.shape[0])
+    }
     for wanted in (9, 17, 33, 65, 129, 257, 513, 1025):
         if wanted >= least:
             yield {name: _allowed(symbol, 2 if name in batch else wanted) for name, symbol in found.items()}

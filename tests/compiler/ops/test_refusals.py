@@ -122,10 +122,10 @@ REFUSED: list[tuple[str, dict[str, Any], list[ShapeText], str]] = [
         "the output would be empty: kernel 7 (dilation 1) is larger than the padded input 6 (height)",
     ),
     (
-        "adaptive_avg_pool",
+        "adaptive_max_pool",
         {"size": 7},
         [("N", 3, "H", "W")],
-        "adaptive_avg_pool to 7 needs a fixed height, but it is H: only 1 fits any size",
+        "adaptive_max_pool to 7 needs a fixed height, but it is H: only 1 fits any size",
     ),
     (
         "global_avg_pool",

@@ -1,9 +1,9 @@
 """Take out nodes that hand their input on unchanged.
 
-    dropout, drop_path, identity              at inference
-    concat of one value                       concat(a) = a
-    slice, reshape, flatten, transpose        that leave every element where it is
-    max_pool, avg_pool                        with windows of one element at every place
+dropout, drop_path, identity              at inference
+concat of one value                       concat(a) = a
+slice, reshape, flatten, transpose        that leave every element where it is
+max_pool, avg_pool                        with windows of one element at every place
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class DropIdentity(Rewrite[Match], name="drop_identity", root=Op):
         return Match(node)
 
     def rewrite(self, edit: Editor, match: Match) -> None:
+        if not match.node.op.identity_at_inference:
+            edit.fix_sizes()  # that a slice takes all, or a reshape changes nothing, hangs on them
         edit.bypass(match.node.name)
 
 

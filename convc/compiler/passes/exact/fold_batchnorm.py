@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ...ir import Editor, Node, Param, constant
+from ...ir import Editor, Lazy, Node, Param, Stored, constant
 from ...ops.batch_norm import BatchNorm
 from ...ops.conv import Conv
 from ...ops.conv_transpose import ConvTranspose
 from ...ops.linear import Linear
 from ..rewrite import Match, Miss, Rewrite
+
+# Expressions are evaluated by recursion; a real network folds one batch norm into a node, which is 3 deep.
+_DEEPEST = 100
 
 Producer = Conv | ConvTranspose | Linear
 
@@ -35,7 +38,9 @@ class Folding(Match):
 class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
     """Fold batch normalisation into the conv, conv_transpose or linear that feeds it."""
 
-    exact_when = "a conv, conv_transpose or linear (whose output features are the channels) feeds the batch norm, and it alone"
+    exact_when = (
+        "a conv, conv_transpose or linear (whose output features are the channels) feeds the batch norm, and it alone"
+    )
     worth_when = "always: one node and four vectors less"
 
     def match(self, edit: Editor, node: Node) -> Folding | Miss:
@@ -63,8 +68,8 @@ class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
         edit.set_op(conv.name, replace(conv.op, bias=True))
         edit.set_params(
             conv.name,
-            weight=_per_output(conv.op, held["weight"], scale),
-            bias=_shift(held.get("bias"), edit.params_of(bn), scale),
+            weight=_flat(_per_output(conv.op, held["weight"], scale)),
+            bias=_flat(_shift(held.get("bias"), edit.params_of(bn), scale)),
         )
         edit.add_origins(conv.name, bn.origins)
         edit.bypass(bn.name)
@@ -92,6 +97,16 @@ def _per_output(op: Producer, weight: Param, scale: Param) -> Param:
     kernel = shape[2:]
     grouped = weight.reshape(op.groups, shape[0] // op.groups, *shape[1:])
     return (grouped * scale.reshape(op.groups, 1, shape[1], *[1] * len(kernel))).reshape(*shape)
+
+
+def _flat(param: Param) -> Param:
+    """The same, computed now (in float64, as it would be later) where it hangs on a long chain of folds into one node."""
+    top: Param = param
+    for _ in range(_DEEPEST):
+        if not isinstance(top, Lazy):
+            return param
+        top = top.arguments[0]
+    return Stored(param.as_float64())
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,116 @@
+"""A network built from a library's checkpoint is the library's network: every tensor used, the same counts, the same outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import convc
+from convc.api.weights import family_rows
+from convc.cli import main
+from tests.golden import COUNTER, Golden, golden, names
+
+# The three formats; every other network is read from .safetensors.
+FORMATS = {"torchvision_mobilenet_v2": ".pth", "torchvision_shufflenet_v2_x1_0": ".npz"}
+# Half a gigabyte of weights: the quick run compares the outputs below and leaves the proof to the zoo's.
+LARGE = ("torchvision_vgg11", "torchvision_vgg16", "torchvision_vgg16_bn")
+THROUGH_TORCH = ("torchvision_mobilenet_v2", "torchvision_resnet18", "torchvision_shufflenet_v2_x1_0")
+STAYS = re.compile(r"batch norm stays: (\S+): (.+)")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A folder that does not outlive the test: checkpoint and model of a VGG take a gigabyte."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_direct_road_gives_the_librarys_outputs(
+    name: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _holds(golden(name), place, capsys, *(["--no-verify"] if name in LARGE else []))
+
+
+@pytest.mark.parametrize("name", THROUGH_TORCH)
+def test_the_road_through_torch_gives_the_librarys_outputs(
+    name: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _holds(golden(name), place, capsys, "--via", "torch", "--no-verify")
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("via", ["direct", "torch"])
+@pytest.mark.parametrize("name", names())
+def test_both_roads_give_the_librarys_outputs_with_the_proof(
+    name: str, via: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _holds(golden(name), place, capsys, "--via", via)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_tensor_of_the_librarys_checkpoint_has_one_place(name: str) -> None:
+    wanted = golden(name)
+    rows = family_rows(convc.load(wanted.variant), wanted.family)
+    theirs = {key: shape for _, key, shape in rows}
+    assert len(rows) == len(theirs)
+    assert _unit_axes_away(theirs) == _unit_axes_away(
+        {key: shape for key, shape in wanted.shapes.items() if not key.endswith(COUNTER)}
+    )
+
+
+def _holds(wanted: Golden, place: Path, capsys: pytest.CaptureFixture[str], *options: str) -> None:
+    checkpoint = wanted.save(place / f"checkpoint{FORMATS.get(wanted.name, '.safetensors')}")
+    out = place / "out"
+    arguments = ["build", wanted.variant, "--weights", str(checkpoint), "--size", wanted.size, "-o", str(out)]
+    code = main([*arguments, *options])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["source"]["params"] == wanted.data["params"]
+    assert manifest["source"]["macs"] == wanted.data["macs"]
+    assert manifest["weights"]["family"] == wanted.family
+    assert not {"absent", "unused"} & manifest["weights"].keys()
+    _proof_is_as_asked(manifest, "--no-verify" in options)
+    _batch_norms_that_stay_have_a_reason(out / "model.onnx", said.out)
+    error = wanted.distance(_run(out / "model.onnx", wanted))
+    assert error <= wanted.bound
+
+
+def _proof_is_as_asked(manifest: dict[str, Any], skipped: bool) -> None:
+    if skipped:
+        assert manifest["verification"] == {"skipped": "--no-verify"}
+        return
+    found = [output for case in manifest["verification"]["cases"] for output in case["outputs"].values()]
+    assert found
+    assert all(output["error"] <= output["bound"] for output in found)
+
+
+def _batch_norms_that_stay_have_a_reason(path: Path, said: str) -> None:
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    left = {node.name for node in nodes if node.op_type == "BatchNormalization"}
+    reasons = dict(STAYS.findall(said))
+    assert reasons.keys() == left
+    assert all("no" in reason and "did not run" not in reason for reason in reasons.values())
+    # Only RepVGG has batch norms that follow no convolution: its identity branches.
+    assert all(name.endswith(".identity") for name in left)
+
+
+def _run(path: Path, wanted: Golden) -> np.ndarray[Any, Any]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {session.get_inputs()[0].name: wanted.image()})
+    return np.asarray(output)
+
+
+def _unit_axes_away(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """A 1x1 convolution and a linear layer are one matrix."""
+    return {key: tuple(size for size in shape if size != 1) for key, shape in shapes.items()}

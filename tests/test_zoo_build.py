@@ -1,0 +1,170 @@
+"""What ships is what was published: the counts of every variant to the last parameter, and every variant builds with its proof."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import convc
+from convc import zoo
+
+# Learnable values of the train form (auxiliary heads included), and 10^6 multiply-accumulates of the inference path as printed in
+# the literature or measured on torchvision's and timm's own models; at 224, LeNet 28, AlexNet's paper 227, NIN 32.
+PUBLISHED = {
+    "alexnet": (61_100_840, "714.2"),
+    "alexnet_paper": (60_965_224, "724.4"),
+    "googlenet": (13_004_888, "1498.4"),
+    "googlenet_paper": (13_378_280, "1582.7"),
+    "lenet5": (61_706, "0.417"),
+    "lenet5_modern": (61_706, "0.417"),
+    "mobilenet_v2": (3_504_872, "300.8"),
+    "mobilenetv1_025": (470_072, "41.0"),
+    "mobilenetv1_050": (1_331_592, "149.5"),
+    "mobilenetv1_075": (2_585_560, "325.4"),
+    "mobilenetv1_100": (4_231_976, "568.7"),
+    "mobilenetv2_035": (1_677_128, "59.3"),
+    "mobilenetv2_050": (1_968_680, "97.1"),
+    "mobilenetv2_075": (2_636_424, "209.1"),
+    "mobilenetv2_130": (5_386_792, "509.4"),
+    "mobilenetv2_140": (6_108_776, "582.2"),
+    "nin_cifar10": (966_986, "222.5"),
+    "repvgg_a0": (9_108_968, "1513"),
+    "repvgg_a1": (14_092_264, "2626"),
+    "repvgg_a2": (28_210_600, "5685"),
+    "repvgg_b0": (15_817_960, "3397"),
+    "repvgg_b1": (57_415_016, "13128"),
+    "repvgg_b1g2": (45_782_376, "9788"),
+    "repvgg_b1g4": (39_966_056, "8119"),
+    "repvgg_b2": (89_022_376, "20418"),
+    "repvgg_b2g4": (61_758_376, "12591"),
+    "repvgg_b3": (123_085_288, "29121"),
+    "repvgg_b3g4": (83_825_128, "17849"),
+    "resnet18": (11_689_512, "1814"),
+    "resnet34": (21_797_672, "3664"),
+    "resnet50": (25_557_032, "4089"),
+    "resnet50_v1": (25_557_032, "3858"),
+    "resnet101": (44_549_160, "7801"),
+    "resnet152": (60_192_808, "11514"),
+    "resnext50_32x4d": (25_028_904, "4230"),
+    "resnext101_32x8d": (88_791_336, "16414"),
+    "shufflenet_v2_x0_5": (1_366_792, "40.5"),
+    "shufflenet_v2_x1_0": (2_278_604, "144.9"),
+    "shufflenet_v2_x1_5": (3_503_624, "295.8"),
+    "shufflenet_v2_x2_0": (7_393_996, "583.3"),
+    "vgg11": (132_863_336, "7609"),
+    "vgg11_bn": (132_868_840, "7609"),
+    "vgg13": (133_047_848, "11308"),
+    "vgg13_bn": (133_053_736, "11308"),
+    "vgg16": (138_357_544, "15470"),
+    "vgg16_bn": (138_365_992, "15470"),
+    "vgg19": (143_667_240, "19632"),
+    "vgg19_bn": (143_678_248, "19632"),
+}
+# MobileNetV1 (table 6 and 7): the same widths at the other resolutions.
+MOBILENETV1 = [
+    (variant, size, macs)
+    for variant, row in {
+        "mobilenetv1_100": ("418.1", "290.7", "186.4"),
+        "mobilenetv1_075": ("239.3", "166.4", "106.8"),
+        "mobilenetv1_050": ("110.0", "76.5", "49.2"),
+        "mobilenetv1_025": ("30.2", "21.1", "13.6"),
+    }.items()
+    for size, macs in zip((192, 160, 128), row, strict=True)
+]
+# Small, where the network has a small size: the paper forms of AlexNet and GoogLeNet have one alone.
+SIZES = {"alexnet_paper": None, "googlenet_paper": None, "lenet5": 32, "lenet5_modern": 32, "nin_cifar10": 40}
+# One network of each file whose deployed form has no map of a fixed size.
+ANY_SIZE = ("mobilenetv1_025", "mobilenetv2_035", "nin_cifar10", "repvgg_a0", "resnet18", "shufflenet_v2_x0_5")
+FIXED_SIZE = {
+    "alexnet": "adaptive_avg_pool to 6",
+    "alexnet_paper": "weights need a fixed number",
+    "googlenet_paper": "weights need a fixed number",
+    "lenet5": "dynamic size H",
+    "vgg11": "adaptive_avg_pool to 7",
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+def test_the_table_of_published_counts_is_the_zoo() -> None:
+    assert PUBLISHED.keys() == zoo.variants().keys()
+
+
+@pytest.mark.parametrize("variant", PUBLISHED)
+def test_parameters_and_macs_are_the_published_ones(variant: str) -> None:
+    params, macs = PUBLISHED[variant]
+    costs = convc.load(variant).costs()
+    assert costs.params == params
+    assert _millions(costs.macs, macs) == macs
+
+
+@pytest.mark.parametrize(("variant", "size", "macs"), MOBILENETV1)
+def test_macs_are_the_published_ones_at_the_other_resolutions(variant: str, size: int, macs: str) -> None:
+    assert _millions(convc.load(variant, size=size).costs().macs, macs) == macs
+
+
+@pytest.mark.parametrize(("variant", "hint"), FIXED_SIZE.items())
+def test_a_network_of_one_size_says_where_it_needs_it(variant: str, hint: str) -> None:
+    with pytest.raises(convc.SpecError, match=hint) as error:
+        convc.load(variant, size="dynamic")
+    assert error.value.exit_code == 2
+    assert f"convc:{zoo.find(variant).name}:" in str(error.value)
+
+
+@pytest.mark.parametrize("variant", ["mobilenetv1_025", "lenet5"])
+def test_a_shipped_network_builds_with_its_proof(variant: str, place: Path) -> None:
+    _proven(variant, place, SIZES.get(variant, 64), "direct")
+
+
+@pytest.mark.parametrize("variant", ["mobilenetv1_025", "nin_cifar10", "shufflenet_v2_x0_5"])
+def test_a_network_of_any_size_is_proven_at_several(variant: str, place: Path) -> None:
+    _proven_at_several_sizes(variant, place, "direct")
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("variant", PUBLISHED)
+def test_every_shipped_network_builds_with_its_proof(variant: str, place: Path) -> None:
+    _proven(variant, place, SIZES.get(variant, 64), "direct")
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("via", ["direct", "torch"])
+@pytest.mark.parametrize("variant", ANY_SIZE)
+def test_every_network_of_any_size_is_proven_at_several(variant: str, via: str, place: Path) -> None:
+    if (variant, via) == ("nin_cifar10", "torch"):
+        pytest.skip("torch.export guards a window that ends with its map: dynamic sizes take the direct road")
+    _proven_at_several_sizes(variant, place, via)
+
+
+def _proven(variant: str, place: Path, size: int | None, via: str) -> None:
+    build = convc.build(variant, place / "out", size=size, via=via)
+    assert build.verification.ok
+    batches = {shape[0] for case in _cases(build.manifest) for shape in case.values()}
+    assert batches == {1, 2}
+    assert (build.manifest["proof"]["whole_network_error"] or 0) <= build.manifest["proof"]["allowed"]
+
+
+def _proven_at_several_sizes(variant: str, place: Path, via: str) -> None:
+    build = convc.build(variant, place / "out", size="dynamic", via=via)
+    assert build.verification.ok
+    sizes = {tuple(shape[2:]) for case in _cases(build.manifest) for shape in case.values()}
+    assert len(sizes) == 2
+    assert build.manifest["inputs"]["image"].startswith("[N, 3, H, W")
+
+
+def _cases(manifest: Mapping[str, Any]) -> list[dict[str, list[int]]]:
+    return [case["inputs"] for case in manifest["verification"]["cases"]]
+
+
+def _millions(macs: int, printed: str) -> str:
+    """In millions, with as many digits as were printed."""
+    _, _, decimals = printed.partition(".")
+    return f"{macs / 1e6:.{len(decimals)}f}"
