@@ -61,7 +61,8 @@ class Golden:
             yield key, _tensor(key, shape, self.data["gain"])
 
     def image(self) -> Array:
-        return np.random.RandomState(0).standard_normal(self.data["input_shape"]).astype(np.float32)
+        normal: Array = np.random.RandomState(0).standard_normal(self.data["input_shape"])
+        return normal.astype(np.float32)
 
     def distance(self, output: Array) -> float:
         """Largest difference from the expected output, in units of its spread."""

@@ -1,4 +1,4 @@
-"""A spec of one's own for tests: shared weights, a step run again, a split, an import, a training branch, two inputs and outputs."""
+"""A spec of one's own for tests: shared weights, a step run again, a split, an import, a training branch, several outputs."""
 
 from __future__ import annotations
 

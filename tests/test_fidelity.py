@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +25,27 @@ THROUGH_TORCH = ("torchvision_mobilenet_v2", "torchvision_resnet18", "torchvisio
 STAYS = re.compile(r"batch norm stays: (\S+): (.+)")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A folder that does not outlive the test: checkpoint and model of a VGG take a gigabyte."""
-    yield tmp_path
-    shutil.rmtree(tmp_path)
-
-
 @pytest.mark.parametrize("name", names())
 def test_the_direct_road_gives_the_librarys_outputs(
-    name: str, place: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _holds(golden(name), place, capsys, *(["--no-verify"] if name in LARGE else []))
+    _holds(golden(name), tmp_path, capsys, *(["--no-verify"] if name in LARGE else []))
 
 
 @pytest.mark.parametrize("name", THROUGH_TORCH)
 def test_the_road_through_torch_gives_the_librarys_outputs(
-    name: str, place: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _holds(golden(name), place, capsys, "--via", "torch", "--no-verify")
+    _holds(golden(name), tmp_path, capsys, "--via", "torch", "--no-verify")
 
 
 @pytest.mark.zoo
 @pytest.mark.parametrize("via", ["direct", "torch"])
 @pytest.mark.parametrize("name", names())
 def test_both_roads_give_the_librarys_outputs_with_the_proof(
-    name: str, via: str, place: Path, capsys: pytest.CaptureFixture[str]
+    name: str, via: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _holds(golden(name), place, capsys, "--via", via)
+    _holds(golden(name), tmp_path, capsys, "--via", via)
 
 
 @pytest.mark.parametrize("name", names())
@@ -68,9 +59,9 @@ def test_every_tensor_of_the_librarys_checkpoint_has_one_place(name: str) -> Non
     )
 
 
-def _holds(wanted: Golden, place: Path, capsys: pytest.CaptureFixture[str], *options: str) -> None:
-    checkpoint = wanted.save(place / f"checkpoint{FORMATS.get(wanted.name, '.safetensors')}")
-    out = place / "out"
+def _holds(wanted: Golden, tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> None:
+    checkpoint = wanted.save(tmp_path / f"checkpoint{FORMATS.get(wanted.name, '.safetensors')}")
+    out = tmp_path / "out"
     arguments = ["build", wanted.variant, "--weights", str(checkpoint), "--size", wanted.size, "-o", str(out)]
     code = main([*arguments, *options])
     said = capsys.readouterr()

@@ -14,7 +14,7 @@ from ..compiler.frontend.network import Network
 from ..compiler.frontend.preprocess import read_preprocess
 from ..compiler.frontend.steps import describe, fail, near
 from ..compiler.frontend.values import Env
-from ..compiler.weights import OURS, Exact, Family, RuleError, Rules, load_parameters, names_table, read_checkpoint
+from ..compiler.weights import Exact, Family, RuleError, Rules, load_parameters, names_table, read_checkpoint
 from ..compiler.weights.families import find_family
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ FAMILY_KEYS = ("names", "old", "ignore", "preprocess", "exact")
 class Numbers:
     """A model with numbers, and where they are from. `sha256` is empty for random weights.
 
-    `families` maps each checkpoint family to (our tensor -> their tensor), for the resolved spec.
+    `families` is each family's section of the resolved spec: `exact` (our tensor -> their tensor), and its conventions.
     """
 
     model: Model
@@ -38,7 +38,7 @@ class Numbers:
     absent: tuple[str, ...]
     unused: tuple[str, ...]
     preprocess: Mapping[str, Any]
-    families: Mapping[str, Mapping[str, str]]
+    families: Mapping[str, Mapping[str, Any]]
     seed: int
 
     def described(self) -> dict[str, Any]:
@@ -70,9 +70,20 @@ def load_model(network: Network, path: Path | None, family: str | None, seed: in
         raise _at_rule(network, error) from error
     model = to_model(network, loaded.params, seed)
     preprocess = loaded.preprocess if isinstance(loaded.preprocess, Mapping) else network.preprocess
+    notes = (*loaded.notes, *_replaced(network.preprocess, preprocess, loaded.family))
     return Numbers(
-        model, checkpoint.sha256, loaded.family, loaded.notes, loaded.absent, loaded.unused, preprocess, names, seed
+        model, checkpoint.sha256, loaded.family, notes, loaded.absent, loaded.unused, preprocess, names, seed
     )
+
+
+def _replaced(spec: Mapping[str, Any], used: Mapping[str, Any], family: str) -> list[str]:
+    """Published weights of some families were trained on inputs of their own: that must not happen in silence."""
+    changed = [f"{key} {used[key]}" for key in used if used[key] != spec.get(key)]
+    if not changed:
+        return []
+    return [
+        f"the published {family} weights want a preprocessing of their own, which the model now states: {', '.join(changed)}"
+    ]
 
 
 def read_families(network: Network) -> dict[str, Family]:
@@ -92,13 +103,30 @@ def family_rows(net: Net, family: str) -> list[tuple[str, str, tuple[int, ...]]]
     return [(ours, theirs, types[ours].shape) for ours, theirs in pairs]
 
 
-def _names(network: Network, families: Mapping[str, Family]) -> dict[str, dict[str, str]]:
+def _names(network: Network, families: Mapping[str, Family]) -> dict[str, dict[str, Any]]:
+    tree = network.spec.checkpoints
+    entries = {} if tree is None else {str(key.value): value for key, value in tree.entries}
     try:
-        return {
-            name: dict(names_table(network.param_types, family)) for name, family in families.items() if name != OURS
-        }
+        return {name: _resolved(network, family, entries[name]) for name, family in families.items()}
     except RuleError as error:
         raise _at_rule(network, error) from error
+
+
+def _resolved(network: Network, family: Family, tree: Tree) -> dict[str, Any]:
+    """The family's section with its names written out; what is not said stays unsaid."""
+    exact = dict(names_table(network.param_types, family))
+    if not isinstance(tree, Map) or not _has_parts(tree):
+        return {"exact": exact}
+    parts = {str(key.value): value for key, value in tree.entries}
+    old = {str(left): right for left, right in _pairs(parts.get("old"))}
+    found = {"preprocess": family.preprocess, "old": old, "ignore": _texts(parts.get("ignore"))}
+    return {**{name: value for name, value in found.items() if value}, "exact": exact}
+
+
+def _has_parts(tree: Map) -> bool:
+    """Whether a family is written in parts (`names:`, `old:` ...) or is its rules alone."""
+    keys = {str(key.value) for key, _ in tree.entries}
+    return bool({"names", "exact"} & keys) and all(isinstance(value, (Map, Seq)) for _, value in tree.entries)
 
 
 def _family(network: Network, key: Scalar, tree: Tree) -> Family:
@@ -107,7 +135,7 @@ def _family(network: Network, key: Scalar, tree: Tree) -> Family:
     parts = {str(k.value): (k, v) for k, v in tree.entries}
     evaluate = _evaluator(network, key)
     try:
-        if not ({"names", "exact"} & parts.keys() and all(isinstance(v, (Map, Seq)) for _, v in parts.values())):
+        if not _has_parts(tree):
             return Family.compile(str(key.value), _pairs(tree), evaluate)
         for name, (where, _) in parts.items():
             if name not in FAMILY_KEYS:

@@ -67,7 +67,7 @@ def _residual(run: Elaborator, step: Step, x: Value, ctx: Context) -> Value:
         return value
     if isinstance(value, Poison):
         raise Poisoned
-    return run.activate(act, [value], step, ctx.at(helper_label(step, "act", ctx.labels)))
+    return run.activate(act, [value], replace(step, mark=act.mark), ctx.at(helper_label(step, "act", ctx.labels)))
 
 
 def _branches(run: Elaborator, step: Step, x: Value, ctx: Context) -> Value:

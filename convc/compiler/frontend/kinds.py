@@ -19,8 +19,9 @@ LARGEST = 2**53
 MAX_ITEMS = 10_000
 MAX_TEXT = 10_000
 MAX_LIST_DEPTH = 16
-# A dynamic size is printed in every shape and message; the longest of a real network has about 40 characters.
-MAX_DYNAMIC = 400
+# Of a dynamic size: symbols and floor divisions in all, and floor divisions inside each other. Real ones have a few.
+MAX_ATOMS = 40
+MAX_DIVISIONS = 6
 
 
 class ExpressionError(ConvcError):

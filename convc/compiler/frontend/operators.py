@@ -19,9 +19,11 @@ from collections.abc import Callable, Mapping
 
 from ..errors import ShapeError
 from ..ir import SymDim
+from ..ir.dims import Dim, FloorDiv
 from .kinds import (
     LARGEST,
-    MAX_DYNAMIC,
+    MAX_ATOMS,
+    MAX_DIVISIONS,
     MAX_ITEMS,
     Fault,
     Value,
@@ -118,14 +120,21 @@ def _sizes(sign: str, left: Value, right: Value) -> Value:
     left, right = (side if isinstance(side, SymDim) else int(side) for side in (left, right))
     try:
         value = _NUMERIC[sign](left, right)
-        length = len(str(value))
     except ShapeError as error:
         raise Fault(error.message, error.hint) from None
-    except RecursionError:
-        length = MAX_DYNAMIC + 1
-    if length > MAX_DYNAMIC:
-        raise Fault(f"a dynamic size of more than {MAX_DYNAMIC} characters", "give the input a fixed size (--size 224)")
+    if _atoms(value, 0) > MAX_ATOMS:
+        raise Fault("a dynamic size of too many terms", "give the input a fixed size (--size 224)")
     return checked(value)
+
+
+def _atoms(size: Dim, depth: int) -> int:
+    """How much a dynamic size consists of; more than MAX_ATOMS where divisions stand too deep inside each other."""
+    if isinstance(size, int):
+        return 0
+    if depth > MAX_DIVISIONS:
+        return MAX_ATOMS + 1
+    atoms = [atom for monomial, _ in size.terms for atom in monomial]
+    return sum(1 + (_atoms(atom.numerator, depth + 1) if isinstance(atom, FloorDiv) else 0) for atom in atoms)
 
 
 def _is_whole(value: Value) -> bool:

@@ -16,8 +16,9 @@ from .preprocess import read_labels
 HEADER = "# Written by convc: every default, loop and block of the spec, written out. It builds to the same bytes.\n"
 
 
-def resolved_text(network: Network, families: Mapping[str, Mapping[str, str]]) -> str:
-    """The resolved spec as YAML. `families` maps each checkpoint family to (our tensor -> their tensor)."""
+def resolved_text(network: Network, families: Mapping[str, Mapping[str, Any]]) -> str:
+    """The resolved spec as YAML. `families` holds the section of each checkpoint family: `exact` (our tensor -> their tensor),
+    and where there are any, its `preprocess`, `old` names and what it may `ignore`."""
     lines = [HEADER + "convc: 1", f"name: {_quoted(network.graph.name)}"]
     if network.spec.doc:
         lines.append(f"doc: {_quoted(network.spec.doc.strip())}")
@@ -104,14 +105,18 @@ def _input(type_: TensorType) -> str:
     return shape if type_.dtype.value == "float32" else f"{{shape: {shape}, dtype: {type_.dtype.value}}}"
 
 
-def _checkpoints(families: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _checkpoints(families: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if not families:
         return
     yield "checkpoints:"
-    for family, names in families.items():
-        yield f"  {family}:"
-        yield "    exact:"
-        yield from (f"      {_quoted(ours)}: {_quoted(theirs)}" for ours, theirs in names.items())
+    for family, section in families.items():
+        yield f"  {_quoted(family)}:"
+        for part, value in section.items():
+            if part in ("old", "exact"):
+                yield f"    {part}:"
+                yield from (f"      {_quoted(left)}: {_flow(right)}" for left, right in value.items())
+            else:
+                yield f"    {part}: {_flow(value)}"
 
 
 def _quoted(text: str) -> str:

@@ -52,13 +52,15 @@ Monomial = tuple[Atom, ...]
 class SymDim:
     """A size over symbols, in normal form; supports `+ - * //` with ints and with itself (`//` by ints only)."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "_text", "terms")
     terms: tuple[tuple[Monomial, Fraction], ...]
 
     def __init__(self, terms: Mapping[Monomial, Fraction]) -> None:
         kept = [(m, c) for m, c in terms.items() if c]
         self.terms = tuple(sorted(kept, key=lambda item: _order(item[0])))
         self._hash = hash(self.terms)
+        # Kept, as the order of atoms goes by it: floor divisions nest, and each level would write the one below twice.
+        self._text: str | None = None
 
     @staticmethod
     def symbol(name: str, multiple: int = 1, minimum: int = 1) -> SymDim:
@@ -72,6 +74,8 @@ class SymDim:
         return self._hash
 
     def __add__(self, other: Dim) -> Dim:
+        if isinstance(other, int) and not other:
+            return self
         terms = dict(self.terms)
         for monomial, value in _terms(other):
             terms[monomial] = terms.get(monomial, Fraction(0)) + value
@@ -156,6 +160,13 @@ class SymDim:
         return int(total)
 
     def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._written()
+        return self._text
+
+    __repr__ = __str__
+
+    def _written(self) -> str:
         parts: list[str] = []
         # Constants come last: `(H + 1) // 2` reads better than `(1 + H) // 2`.
         for monomial, value in sorted(self.terms, key=lambda t: (not t[0], _order(t[0]))):
@@ -165,8 +176,6 @@ class SymDim:
             sign = "-" if value < 0 else "+"
             parts.append(f"{sign} {text}" if parts else (text if value > 0 else f"-{text}"))
         return " ".join(parts) or "0"
-
-    __repr__ = __str__
 
 
 Dim = int | SymDim

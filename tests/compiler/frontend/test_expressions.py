@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -242,7 +242,7 @@ def test_python_is_out_of_reach() -> None:
         "9**9**9", "2**54", "10**15 * 10**15", "1e308 * 10", "1e300 ** 2", "huge", "floor(1e300)", "int(1e300)",
         "-9007199254740992 - 1", "range(100000)", "range(0, 9000000000000000)", "[0] * 100000", "[0] * 9000000000000000",
         "range(6000) + range(6000)", "zip(range(6000), range(6000))", "round(5, -1000000000)", "round(1.7e308, -300)",
-        "'a' + " * 300 + "1", "divisible(1e300)", "sum([1e308, 1e308])", "1 / 5e-324", "divisible(1, 1, limit=1e308) * 1e308",
+        "divisible(1e300)", "sum([1e308, 1e308])", "1 / 5e-324", "divisible(1, 1, limit=1e308) * 1e308",
     ],
 )  # fmt: skip
 def test_no_value_leaves_its_bounds(text: str) -> None:
@@ -267,7 +267,6 @@ def test_length_nesting_and_steps_are_bounded() -> None:
     for deep in ("(" * 900 + "1" + ")" * 900, "-" * 1900 + "1", "not " * 400 + "true", "[" * 900, "1**" * 600 + "1",
                  "1 if true else " * 120 + "1", "abs(" * 300 + "1" + ")" * 300):  # fmt: skip
         assert error(deep).message.startswith("nested deeper than 64")
-    assert run("n" + " .shape".replace(" ", "") * 0 + " or true".join([" == 3"] * 2)) is True
     started = time.process_time()
     assert "steps" in error("+".join(["sum(range(10000))"] * 100)).message
     assert time.process_time() - started < 2
@@ -337,9 +336,9 @@ def test_dynamic_sizes_take_part_in_what_has_a_closed_form(text: str, expected: 
 @pytest.mark.parametrize(
     "text",
     [
-        "h / 2", "h % 2", "h ** 2", "2 ** h", "h == 7", "h == h", "h != null", "h < 7", "7 in [h]", "h in [7]", "not h", "h and true",
-        "1 if h else 2", "max(h, 1)", "abs(h)", "sqrt(h)", "int(h)", "range(h)", "widths[h]", "widths[:h]", "divisible(h)",
-        "[h] == [7]", "round(1.5, h)", "nearest_odd(h)",
+        "h / 2", "h % 2", "h ** 2", "2 ** h", "h == 7", "h == h", "h != null", "h < 7", "7 in [h]", "h in [7]", "not h",
+        "h and true", "1 if h else 2", "max(h, 1)", "abs(h)", "sqrt(h)", "int(h)", "range(h)", "widths[h]", "widths[:h]",
+        "divisible(h)", "[h] == [7]", "round(1.5, h)", "nearest_odd(h)",
     ],
 )  # fmt: skip
 def test_what_needs_the_number_of_a_dynamic_size_names_the_dimension(text: str) -> None:
@@ -361,7 +360,7 @@ def test_dynamic_sizes_cannot_grow_without_end() -> None:
     env = {"h": H, "w": SymDim.symbol("W"), "d": SymDim.symbol("D")}
     started = time.process_time()
     for text in ("*".join(["(h + w + d + 1)"] * 100), "h" + "//7*3" * 300, "+".join(f"h//{i + 2}" for i in range(150))):
-        assert "a dynamic size of more than 400 characters" in error(text, env).message
+        assert "a dynamic size of too many terms" in error(text, env).message
     assert time.process_time() - started < 2
 
 
@@ -441,14 +440,19 @@ NUMBERS = st.recursive(
         st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%", "**"]), inner).map(" ".join),
         inner.map(lambda text: f"({text})"),
         inner.map(lambda text: f"-{text}"),
-        st.tuples(inner, inner, inner, st.sampled_from(["<", "<=", "==", "!="])).map(lambda t: f"({t[0]} if {t[1]} {t[3]} {t[2]} else {t[1]})"),
+        st.tuples(inner, inner, inner, st.sampled_from(["<", "<=", "==", "!="])).map(
+            lambda t: f"({t[0]} if {t[1]} {t[3]} {t[2]} else {t[1]})"
+        ),
         st.tuples(st.sampled_from(["min", "max"]), inner, inner).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
         st.tuples(st.sampled_from(["abs", "floor", "ceil", "int", "round"]), inner).map(lambda t: f"{t[0]}({t[1]})"),
     ),
     max_leaves=10,
 )  # fmt: skip
 TRUTHS = st.recursive(
-    st.one_of(st.sampled_from(["true", "false"]), st.tuples(LEAVES, st.sampled_from(["<", ">=", "==", "!="]), LEAVES).map(" ".join)),
+    st.one_of(
+        st.sampled_from(["true", "false"]),
+        st.tuples(LEAVES, st.sampled_from(["<", ">=", "==", "!="]), LEAVES).map(" ".join),
+    ),
     lambda inner: st.one_of(
         st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(" ".join),
         inner.map(lambda text: f"not {text}"),
@@ -456,6 +460,13 @@ TRUTHS = st.recursive(
     ),
     max_leaves=10,
 )  # fmt: skip
+
+
+def attempt(what: Callable[[], Any]) -> tuple[Any, ExpressionError | None]:
+    try:
+        return what(), None
+    except ExpressionError as failed:
+        return None, failed
 
 
 def python(text: str, env: Mapping[str, Any]) -> Any:
@@ -472,15 +483,14 @@ def python(text: str, env: Mapping[str, Any]) -> Any:
 @given(st.one_of(NUMBERS, TRUTHS), st.integers(-9, 9), st.floats(-4, 4))
 def test_random_expressions_have_pythons_value_or_leave_the_bounds(text: str, n: int, w: float) -> None:
     env = {"n": n, "w": w, "a": [n + 1, w]}
-    try:
-        found = run(text, env)
-    except ExpressionError as failed:
+    found, failed = attempt(lambda: run(text, env))
+    if failed is not None:
         bounds = ("beyond 2**53", "not finite", "too large", "division by zero", "no real number")
         assert any(bound in failed.message for bound in bounds), failed.message
-    else:
-        expected = python(text, env)
-        assert found == expected
-        assert type(found) is type(expected)
+        return
+    expected = python(text, env)
+    assert found == expected
+    assert type(found) is type(expected)
 
 
 PIECES = st.sampled_from(
@@ -498,13 +508,9 @@ PIECES = st.sampled_from(
 )
 def test_any_text_has_a_value_or_an_expression_error(text: str) -> None:
     started = time.process_time()
-    try:
-        run(text)
-    except ExpressionError as failed:
-        assert 0 <= failed.offset <= len(text)
-        assert failed.message
-    try:
-        interpolate(text, ENV)
-    except ExpressionError as failed:
-        assert 0 <= failed.offset <= len(text)
+    for attempted in (lambda: run(text), lambda: interpolate(text, ENV)):
+        _, failed = attempt(attempted)
+        if failed is not None:
+            assert 0 <= failed.offset <= len(text)
+            assert failed.message
     assert time.process_time() - started < 1

@@ -137,7 +137,7 @@ def _outputs(model: Model, outputs: dict[str, str]) -> Model:
     [
         (Changes(lambda e, n: e.drop_params("a", "bias")), r"changes left an invalid graph: node 'a' \(conv\) needs"),
         (Changes(lambda e, n: e.set_inputs(n.name, (n.name,))), "changes left an invalid graph: node 'c': its input 'c' comes"),
-        (Changes(lambda e, n: e.set_op(n.name, Flatten(start=1))), r"changes changed the type of 'c' at 'c': from \[N, 4, 9, 9\] to \[N, 324\]"),
+        (Changes(lambda e, n: e.set_op(n.name, Flatten(start=1))), r"changes changed the type of 'c' at 'c': from \[N, 4"),
         (Meddles(lambda m: _inputs(m, x=TensorType((1, 4, 9, 9)))), "meddles left an inv"),
         (Meddles(lambda m: _inputs(m, q=TensorType((1,)))), "meddles changed the inputs"),
         (Meddles(lambda m: _outputs(m, {"y": "d"})), "meddles changed the outputs from y, z to y"),

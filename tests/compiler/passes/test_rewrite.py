@@ -78,6 +78,29 @@ def test_a_refused_site_is_asked_again_when_its_surroundings_change() -> None:
     assert result.misses == ()
 
 
+class Replace(DropSigmoid, name="replace", root=(Relu, OPS["sigmoid"])):
+    """As before, but the second relu stays as a node."""
+
+    def rewrite(self, edit: Editor, match: Match) -> None:
+        if isinstance(match.node.op, Relu):
+            edit.set_op(match.node.name, OPS["identity"]())
+        else:
+            super().rewrite(edit, match)
+
+
+def test_a_refusal_is_forgotten_once_the_site_is_rewritten() -> None:
+    model = graph("""
+        input x: [N, 4]
+        a = relu(x)
+        b = relu(a)
+        dead = sigmoid(a)
+        output y = b
+    """)
+    result = Replace().run(model)
+    assert result.model.graph.nodes["b"].op.name == "identity"
+    assert result.misses == ()
+
+
 def test_nothing_to_do_gives_the_model_back() -> None:
     model = graph("input x: [N, 4]\na = sigmoid(x)")
     assert SoleRelu().run(model).model is model
