@@ -15,7 +15,7 @@ import pytest
 import convc
 from convc.api.weights import family_rows
 from convc.cli import main
-from tests.golden import COUNTER, Golden, golden, names
+from tests.golden_files import COUNTER, Golden, golden, names
 
 # The three formats; every other network is read from .safetensors.
 FORMATS = {"torchvision_mobilenet_v2": ".pth", "torchvision_shufflenet_v2_x1_0": ".npz"}

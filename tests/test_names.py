@@ -18,8 +18,8 @@ from convc.compiler.lower.reach import reachable
 from tests.sample_specs import write_twin
 
 SHIPPED = {
-    "alexnet_paper": None,
     "googlenet": 64,
+    "googlenet_paper": None,
     "lenet5": None,
     "mobilenetv1_025": 64,
     "mobilenetv2_035": "dynamic",
@@ -28,7 +28,6 @@ SHIPPED = {
     "resnet18": "dynamic",
     "resnext50_32x4d": 64,
     "shufflenet_v2_x0_5": 64,
-    "vgg11_bn": 64,
 }
 THROUGH_TORCH = {"mobilenetv2_035": 64, "repvgg_a0": 64, "shufflenet_v2_x0_5": 64}
 # Where a combinator wrote the node, its line bears the combinator's name; `act` and `use` stand for what they run.

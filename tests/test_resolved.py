@@ -11,7 +11,7 @@ import pytest
 
 import convc
 from convc.api.builder import MODEL, SPEC, Build
-from tests.golden import golden
+from tests.golden_files import golden
 from tests.sample_specs import write_twin
 
 # Training branches, splits, branches, loops, LRN, grouped and depthwise convolutions, fixed and dynamic sizes.

@@ -77,11 +77,12 @@ def verify_model(
     provider: str | None = None,
 ) -> VerifyReport:
     """Compare an ONNX file with a network and its weights; the report names the first value that differs."""
-    from ..compiler.compile import compile_model
+    from ..compiler.compile import compile_model, need_torch
     from ..runtime.providers import resolve
     from .verify import compare_file
     from .weights import load_model
 
+    need_torch("the network to compare with runs")
     numbers = load_model(net.network, None if weights is None else Path(weights), family, seed)
     compiled = compile_model(numbers.model, prove=False)
     return compare_file(Path(model), net.network, compiled, resolve(provider, exact=True), shown=str(model))

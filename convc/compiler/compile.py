@@ -40,12 +40,12 @@ def compile_model(
 ) -> Compiled:
     """Run the passes of a level. With `prove`, every rewritten region is compared in float64, then the whole network.
 
-    Raises PassError where a pass broke its promise, ProviderError where torch is not there to prove, UsageError for unknown passes.
+    Raises PassError where a pass broke its promise, ProviderError where torch is missing, UsageError for unknown passes.
     """
     passes = pipeline(level, enable, disable)
     if not prove:
         return _compiled(model, PassManager(passes).run(model), None)
-    _need_torch()
+    need_torch("the proof runs", "build with --no-verify: the model is the same, but nothing is proven")
     from .probe import TorchProbe, randomised, whole
 
     probe = TorchProbe(seed)
@@ -64,12 +64,13 @@ def _compiled(source: Model, optimised: Optimised, error: float | None) -> Compi
     return Compiled(source, optimised.model, optimised.records, aliases(optimised.model, optimised.regions), error)
 
 
-def _need_torch() -> None:
+def need_torch(what: str, otherwise: str = "") -> None:
+    """Raises ProviderError where torch is not installed: `what` runs in torch, and what can be done `otherwise`."""
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        hint = "pip install torch, or build with --no-verify: the model is the same, but nothing is proven"
-        raise ProviderError("the proof runs in torch, which is not installed", hint=hint)
+        hint = "pip install torch" + (f", or {otherwise}" if otherwise else "")
+        raise ProviderError(f"{what} in torch, which is not installed", hint=hint)
 
 
 def pipeline(level: int, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> tuple[Rewrite[Any], ...]:
@@ -94,11 +95,15 @@ def aliases(model: Model, regions: Iterable[Region]) -> dict[str, str]:
 
 
 def emit(model: Model, via: str, opset: int, ir_version: int, metadata: Mapping[str, str]) -> OnnxModel:
-    """The ONNX model, by our own emitter or through torch.onnx.export; checked by onnx.checker."""
+    """The ONNX model, by our own emitter or through torch.onnx.export; checked by onnx.checker.
+
+    Raises ProviderError where the road goes through torch and it is not there.
+    """
     from ..version import __version__
     from .lower.to_onnx import check, to_onnx
 
     if via == "torch":
+        need_torch("--via torch exports", "build with --via direct")
         from .lower.via_torch import export_through_torch
 
         made = export_through_torch(
