@@ -12,7 +12,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Golden:
     """One golden file. `name` is the file's: the library, then the variant."""
 
     name: str
-    data: dict[str, Any]
+    data: dict[str, Any] = field(repr=False)
 
     @property
     def family(self) -> str:

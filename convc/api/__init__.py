@@ -84,7 +84,7 @@ def verify_model(
 
     need_torch("the network to compare with runs")
     numbers = load_model(net.network, None if weights is None else Path(weights), family, seed)
-    compiled = compile_model(numbers.model, prove=False)
+    compiled = compile_model(numbers.model)
     return compare_file(Path(model), net.network, compiled, resolve(provider, exact=True), shown=str(model))
 
 

@@ -109,10 +109,13 @@ def build_network(
     progress: Progress | None = None,
 ) -> Build:
     """Compile, prove, write. Raises ConvcError; on any error the folder is as it was before."""
-    from ..compiler.compile import compile_model, emit
+    from ..compiler.compile import WITHOUT_PROOF, compile_model, emit, need_torch
     from .manifest import manifest_of, manifest_text
     from .verify import skipped, verify_file
     from .weights import load_model
+
+    if options.verify:
+        need_torch("the proof runs", WITHOUT_PROOF)
 
     folder = Path(output) if output is not None else Path("build") / network.graph.name
     loads = versions(options.opset, options.runtime)
@@ -122,14 +125,8 @@ def build_network(
         network, None if options.weights is None else Path(options.weights), options.family, options.seed
     )
     clock.stage("passes")
-    compiled = compile_model(
-        numbers.model,
-        level=options.level,
-        enable=options.enable,
-        disable=options.disable,
-        prove=options.verify,
-        seed=options.seed,
-    )
+    compiled = compile_model(numbers.model, level=options.level, enable=options.enable, disable=options.disable)
+    proven = _proof(compiled, options)
     clock.stage("lowering")
     resolved = resolved_text(network, numbers.families)
     metadata = _metadata(network, numbers, resolved)
@@ -137,22 +134,35 @@ def build_network(
     made: dict[str, Any] = {}
 
     def manifest(sink: Sink) -> None:
+        # The last file, and the commit point: what fails here leaves the folder as it was.
+        clock.stage("proof")
+        made["compiled"] = done = proven()
         clock.stage("verifying")
-        if options.verify:
-            made["verification"] = verify_file(sink.folder / MODEL, network, compiled, progress)
-        else:
-            made["verification"] = skipped("--no-verify")
+        path = sink.folder / MODEL
+        seen = verify_file(path, network, done, progress) if options.verify else skipped("--no-verify")
+        made["verification"] = seen
         clock.stage("writing")
-        made["manifest"] = manifest_of(
-            network, numbers, compiled, made["verification"], loads, options, sink.written, resolved
-        )
+        made["manifest"] = manifest_of(network, numbers, done, seen, loads, options, sink.written, resolved)
         sink.write(manifest_text(made["manifest"]))
 
     clock.stage("writing")
     write_all(folder, _files(onnx, resolved, manifest), keep=_inputs(network, options))
     clock.stage("")
-    verification: Verification = made["verification"]
-    return Build(folder, network, compiled, numbers, made["manifest"], verification, clock.seconds)
+    return Build(folder, network, made["compiled"], numbers, made["manifest"], made["verification"], clock.seconds)
+
+
+def _proof(compiled: Compiled, options: BuildOptions) -> Callable[[], Compiled]:
+    """The proof, begun beside the writing: it only reads the model. The call waits for it, and raises what it found."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ..compiler.compile import prove
+
+    if not options.verify:
+        return lambda: compiled
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(prove, compiled, options.seed)
+    pool.shutdown(wait=False)
+    return future.result
 
 
 def _files(

@@ -89,7 +89,7 @@ def compare_file(
     from ..runtime.report import Case, VerifyReport
     from ..runtime.session import Session
 
-    session = Session(path, provider)
+    session = Session(path, provider, spinning=False)
     cases = []
     for sizes in spatial_cases(network):
         for feeds, expected, bounds in _references(compiled.source, random_feeds(network.graph.inputs, sizes), sizes):
@@ -205,7 +205,7 @@ def first_difference(
         limits = allowed(run_torch(model, feeds, "float32", sources), double)
         reference.update({name: double[aliases[name]] for name in asked})
         bounds.update({name: limits[aliases[name]] for name in asked})
-        runner = Runner(with_outputs(path, asked), session.provider, folder=path.parent)
+        runner = Runner(with_outputs(path, asked), session.provider, folder=path.parent, spinning=False)
         return runner.run(feeds, list(asked))
 
     return bisect(names, run, reference, bounds) if names else None

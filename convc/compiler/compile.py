@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import PassError, ProviderError, UsageError
 from .ir import Model, Region
 from .passes import ALLOWED, PASSES, PIPELINES, Optimised, PassManager, PassRecord
+from .passes import prove as prove_records
 from .passes.rewrite import Rewrite
 
 if TYPE_CHECKING:
     from .lower.onnx_model import OnnxModel
+
+WITHOUT_PROOF = "build with --no-verify: the model is the same, but nothing is proven"
 
 
 @dataclass(frozen=True)
@@ -23,45 +26,53 @@ class Compiled:
     """
 
     source: Model
-    model: Model
-    records: tuple[PassRecord, ...]
+    optimised: Optimised
+    passes: tuple[Rewrite[Any], ...]
     aliases: Mapping[str, str]
     whole_error: float | None = None
 
+    @property
+    def model(self) -> Model:
+        """The rewritten model."""
+        return self.optimised.model
 
-def compile_model(
-    model: Model,
-    *,
-    level: int = 2,
-    enable: Sequence[str] = (),
-    disable: Sequence[str] = (),
-    prove: bool = True,
-    seed: int = 0,
-) -> Compiled:
-    """Run the passes of a level. With `prove`, every rewritten region is compared in float64, then the whole network.
+    @property
+    def records(self) -> tuple[PassRecord, ...]:
+        return self.optimised.records
 
-    Raises PassError where a pass broke its promise, ProviderError where torch is missing, UsageError for unknown passes.
+
+def compile_model(model: Model, *, level: int = 2, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> Compiled:
+    """Run the passes of a level, structure checked, numbers not yet proven: `prove` does that.
+
+    Raises PassError where a pass left an invalid graph, UsageError for unknown passes.
     """
     passes = pipeline(level, enable, disable)
-    if not prove:
-        return _compiled(model, PassManager(passes).run(model), None)
-    need_torch("the proof runs", "build with --no-verify: the model is the same, but nothing is proven")
+    optimised = PassManager(passes).run(model)
+    return Compiled(model, optimised, passes, aliases(optimised.model, optimised.regions))
+
+
+def prove(compiled: Compiled, seed: int = 0) -> Compiled:
+    """Ring two of the proof: every rewritten region in float64, then the whole network before and after, both to 1e-9.
+
+    The rewritten model is not touched, so it can be written while this runs. Raises PassError, naming pass and node, and
+    ProviderError where torch is missing.
+    """
+    need_torch("the proof runs", WITHOUT_PROOF)
     from .probe import TorchProbe, randomised, whole
 
     probe = TorchProbe(seed)
-    optimised = PassManager(passes, probe).run(model)
+    records = prove_records(compiled.optimised, probe)
+    regions = compiled.optimised.regions
     # Statistics that say nothing (mean 0, variance 1) make every folding look right: such a model is proven on others too.
-    if optimised.regions and (other := randomised(model, seed)) is not None:
-        PassManager(passes, probe).run(other)
-    error = whole(model, optimised.model, seed) if optimised.regions else 0.0
+    if regions and (other := randomised(compiled.source, seed)) is not None:
+        PassManager(compiled.passes, probe).run(other)
+    error = whole(compiled.source, compiled.model, seed) if regions else 0.0
     if not error <= ALLOWED:
-        ran = ", ".join(record.name for record in optimised.records)
-        raise PassError(f"the passes together changed the network: relative error {error:.1e}, allowed {ALLOWED:.0e} ({ran})")
-    return _compiled(model, optimised, error)
-
-
-def _compiled(source: Model, optimised: Optimised, error: float | None) -> Compiled:
-    return Compiled(source, optimised.model, optimised.records, aliases(optimised.model, optimised.regions), error)
+        ran = ", ".join(record.name for record in records)
+        raise PassError(
+            f"the passes together changed the network: relative error {error:.1e}, allowed {ALLOWED:.0e} ({ran})"
+        )
+    return replace(compiled, optimised=replace(compiled.optimised, records=records), whole_error=error)
 
 
 def need_torch(what: str, otherwise: str = "") -> None:

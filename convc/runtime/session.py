@@ -46,6 +46,7 @@ class Session:
     threads   of the CPU kernels; 0 leaves the number to ONNX Runtime
     level     off | basic | extended | all: ONNX Runtime's own graph optimisation
     folder    where the external data of a model given as bytes lies
+    spinning  idle threads of the CPU kernels wait actively: faster run after run, and in everyone's way where few are run
 
     Raises ModelError (the file), ProviderError (the device, or onnxruntime is missing), UsageError (the arguments).
     """
@@ -58,6 +59,7 @@ class Session:
         threads: int = 0,
         level: str = "all",
         folder: str | Path | None = None,
+        spinning: bool = True,
     ) -> None:
         if level not in LEVELS:
             raise UsageError(f"unknown optimisation level {level!r}", hint=f"one of {', '.join(LEVELS)}")
@@ -68,7 +70,7 @@ class Session:
         self.provider = provider if isinstance(provider, Provider) else resolve(provider)
         self.threads = threads
         self.level = level
-        self._session = _create(model, self.what, self.provider, _settings(threads, level, folder))
+        self._session = _create(model, self.what, self.provider, _settings(threads, level, folder, spinning))
         self.inputs: tuple[Value, ...] = tuple(value(one) for one in self._session.get_inputs())
         self.outputs: tuple[Value, ...] = tuple(value(one) for one in self._session.get_outputs())
 
@@ -128,13 +130,15 @@ def _check_source(model: str | Path | bytes, what: str) -> None:
         raise ModelError(f"{what}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _settings(threads: int, level: str, folder: str | Path | None) -> Any:
+def _settings(threads: int, level: str, folder: str | Path | None, spinning: bool) -> Any:
     runtime = engine.load()
     settings = runtime.SessionOptions()
     settings.log_severity_level = _FATAL_ONLY
     settings.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, LEVELS[level])
     settings.intra_op_num_threads = threads
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if not spinning:
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if folder is not None:
         settings.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     return settings

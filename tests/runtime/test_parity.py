@@ -52,6 +52,21 @@ def test_bound_is_ten_times_what_float32_costs() -> None:
     assert allowed({"y": single}, {"y": double})["y"] == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_result_that_float32_meets_by_luck_may_still_be_rounded() -> None:
+    """One value is its own spread: without this the next float32 would be out of bounds."""
+    y = np.array([[0.75]])
+    bounds = allowed({"y": y.astype(np.float32)}, {"y": y})
+    assert compare({"y": y}, {"y": np.nextafter(y.astype(np.float32), np.float32(2))}, bounds).ok
+    assert not compare({"y": y}, {"y": y * (1 + 1e-5)}, bounds).ok
+
+
+def test_the_bound_of_a_part_is_the_wholes_in_the_parts_unit() -> None:
+    double = np.array([[1.0], [3.0]])
+    single = (double + 1e-6).astype(np.float32)
+    whole, part = allowed({"y": single}, {"y": double}), allowed({"y": single}, {"y": double}, {"y": double[:1]})
+    assert (part["y"] - FLOOR) * unit(double[:1]) == pytest.approx((whole["y"] - FLOOR) * unit(double), rel=1e-9)
+
+
 def _with(value: float) -> NDArray[Any]:
     changed = Y.copy()
     changed[1, 0] = value

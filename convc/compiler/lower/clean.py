@@ -73,12 +73,23 @@ class Cleaner:
                 paths[node] = paths[producer] if producer is not None else source.name or path
 
     def _principals(self, paths: Mapping[ir.Node, str]) -> dict[str, ir.Node]:
-        """Per path, the last of its nodes that is read from outside; `paths` runs backwards."""
+        """Per path, the last of its nodes that is read from outside and is of its type; `paths` runs backwards.
+
+        Sizes that a later node computes from this one's output are read outside too, but they are scalars.
+        """
         found: dict[str, ir.Node] = {}
         for node, path in paths.items():
-            if path in self.nodes and path not in found and _read_outside(node, path, paths):
+            if path not in self.nodes or not _read_outside(node, path, paths):
+                continue
+            if path not in found or (self._is_of_type(node, path) and not self._is_of_type(found[path], path)):
                 found[path] = node
         return found
+
+    def _is_of_type(self, node: ir.Node, path: str) -> bool:
+        value, wanted = node.outputs[0], self.nodes[path].type
+        if value.shape is None or value.dtype is None:
+            return False
+        return len(value.shape) == wanted.rank and value.dtype.numpy().name == wanted.dtype.value
 
     def _fresh(self, path: str, hint: str) -> str:
         name = f"{path}/{hint}"

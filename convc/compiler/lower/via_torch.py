@@ -183,15 +183,18 @@ def _guilty(reason: str, traced: Any, ours: Mapping[str, str]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch warns about its own internals and logs what is not installed; neither is the user's concern."""
+    """torch warns about its own internals and logs what is not installed, or a traceback of what it then reports; none of it
+    is the user's concern."""
     import torch.onnx  # sets levels of its own when it is first imported
 
-    log = logging.getLogger(f"{torch.onnx.__name__}._internal.exporter")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    names = (f"{torch.onnx.__name__}._internal.exporter", "torch.fx.experimental.symbolic_shapes")
+    levels = {log: log.level for log in map(logging.getLogger, names)}
+    for log in levels:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in levels.items():
+            log.setLevel(level)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .exact import DropDead, DropIdentity, FoldBatchNorm
-from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe
+from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
 
 Pipeline = tuple[Rewrite[Any], ...]
@@ -34,5 +34,5 @@ PASSES: Mapping[str, Rewrite[Any]] = MappingProxyType({one.name: one for one in 
 
 __all__ = [
     "ALLOWED", "O0", "O1", "O2", "O3", "PASSES", "PIPELINES", "Match", "Miss", "Optimised", "PassManager", "PassRecord",
-    "Pipeline", "Probe", "Result", "Rewrite",
+    "Pipeline", "Probe", "Result", "Rewrite", "prove",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from threading import Lock
 from typing import Any
 from zlib import crc32
 
@@ -68,16 +69,32 @@ class Strips:
             yield torch.from_numpy(self.array[start : start + rows].astype(np.float64))
 
 
+class _Threads:
+    """How many proofs are under way, and the number of threads PyTorch had before the first."""
+
+    lock = Lock()
+    inside = 0
+    before = 1
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Everything here is small: threads would wait for each other longer than they work, and round by their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Everything here is small: threads within an operator would wait for each other longer than they work, and round by
+    their number. Proofs themselves may run side by side: the last to leave restores what the first found."""
+    with _Threads.lock:
+        if not _Threads.inside:
+            _Threads.before = torch.get_num_threads()
+        _Threads.inside += 1
+        # The setting belongs to the calling thread in part, so each makes it.
+        torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.set_num_threads(before)
+        with _Threads.lock:
+            _Threads.inside -= 1
+            if not _Threads.inside:
+                torch.set_num_threads(_Threads.before)
 
 
 # What was computed, by operator, parameters and inputs; the tensors are held so that their identities stay theirs.
