@@ -139,12 +139,12 @@ def test_every_shipped_network_builds_with_its_proof(variant: str, tmp_path: Pat
 @pytest.mark.zoo
 @pytest.mark.parametrize(
     ("variant", "via"),
-    # torch.export guards the last window of NIN's ceil pools, so it takes one size only by that road.
+    # The sizes of these two are beyond the solver of torch.export, which says so: they take one size by that road.
     [
         (variant, via)
         for variant in ANY_SIZE
         for via in ("direct", "torch")
-        if (variant, via) != ("nin_cifar10", "torch")
+        if (variant, via) not in {("alexnet", "torch"), ("googlenet", "torch")}
     ],
 )
 def test_every_network_of_any_size_is_proven_at_several(variant: str, via: str, tmp_path: Path) -> None:

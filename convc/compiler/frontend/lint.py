@@ -1,22 +1,25 @@
 """What can be said of a file without running it: strange names, strange fields, expressions that do not parse.
 
-Elaboration would find these too, one at a time; here they are found together, in one run.
+Elaboration would find these too, some only where a step runs; here they are found together, in one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..errors import Problem
 from ..ir import REGISTRY
-from .document import Map, Scalar
-from .elaborate import LIKE, takes_like
+from .arguments import fault
+from .blocks import RESERVED
+from .calls import LIKE, field_hint, takes_like
+from .declarations import Param
+from .document import Map, Scalar, Seq, Tree
 from .expressions import ExpressionError, compile_expression
-from .library import File
-from .spec import Param
-from .steps import COMBINATORS, Step, near
+from .library import WIRING, File
+from .steps import COMBINATORS, VALUE_HEADS, Step, near
 
-WIRING = ("act", "split")
+# Kinds and types where a string is text, or may be.
+_WORDS = ("word", "text", "padding", "init", "any", "list")
 
 
 def lint(file: File) -> list[Problem]:
@@ -26,78 +29,108 @@ def lint(file: File) -> list[Problem]:
     assert OPS
     found: list[Problem] = []
     for block in file.spec.blocks.values():
-        found += _steps(block.body, file)
         found += _params(list(block.params.values()))
-    found += _steps(file.spec.network, file)
+        found += _steps(block.body, file)
     found += _params(list(file.spec.params.values()))
+    found += _variants(file)
     found += _defaults(file)
+    found += _steps(file.spec.network, file)
     return found
 
 
 def _steps(steps: Sequence[Step], file: File) -> Iterator[Problem]:
     for step in steps:
         yield from _step(step, file)
-        yield from _steps(step.steps, file)
-        yield from _steps(step.shortcut or (), file)
-        for branch in step.branches:
-            yield from _steps(branch.steps, file)
+        for inner in step.lists():
+            yield from _steps(inner, file)
 
 
 def _step(step: Step, file: File) -> Iterator[Problem]:
-    for scalar in (step.when, step.repeat):
-        if scalar is not None:
-            yield from _expression(scalar)
+    conditions = [branch.when for branch in step.branches]
+    options = [step.options.get(key) for key in ("shortcut_when", "axis", "sizes")]
+    table = step.options.get("in")
+    for tree in (step.when, step.repeat, *conditions, *options, table if isinstance(table, Scalar) else None):
+        if tree is not None:
+            yield from _expressions(tree)
     if step.head in COMBINATORS or step.head in WIRING or step.head.startswith("$"):
         return
-    known = _arguments(step.head, file)
-    if known is None:
-        names = (*REGISTRY, *file.block_names(), *WIRING, *COMBINATORS)
-        hint = near(step.head, names) or "`convc list ops` and `convc list blocks` show what there is"
-        yield Problem(f"there is no operator, block or combinator called {step.head!r}", step.mark, hint)
-    elif isinstance(step.body, Map):
+    if not file.knows(step.head):
+        message, hint = file.stranger(step.head)
+        yield Problem(message, step.mark, hint)
+        return
+    yield from _arguments(step, file)
+
+
+def _arguments(step: Step, file: File) -> Iterator[Problem]:
+    known = _known(step.head, file)
+    if isinstance(step.body, Map):
         yield from _fields(step.head, step.body, known)
+    elif isinstance(step.body, Scalar) and step.head not in VALUE_HEADS and known:
+        principal = _principal(step.head, file)
+        if principal is not None and known.get(principal, "any") not in _WORDS:
+            yield from _expressions(step.body)
 
 
-def _arguments(head: str, file: File) -> Collection[str] | None:
-    """What a head may be given, or None for a stranger."""
+def _known(head: str, file: File) -> Mapping[str, str]:
+    """What a head may be given, each with its kind or type."""
     found = file.block(head)
     if found is not None:
-        return tuple(found[0].params)
-    if head in file.networks:
-        return (*file.networks[head].spec.params, "variant", "until")
-    if head not in REGISTRY:
-        return None
-    return (*REGISTRY[head].fields(), *((LIKE,) if takes_like(REGISTRY[head]) else ()))
+        return {name: param.type for name, param in found[0].params.items()}
+    if head in REGISTRY:
+        cls = REGISTRY[head]
+        return {
+            **{name: field.kind for name, field in cls.fields().items()},
+            **({LIKE: "any"} if takes_like(cls) else {}),
+        }
+    spec = file.networks[head].spec
+    return {**{name: param.type for name, param in spec.params.items()}, **dict.fromkeys(RESERVED, "text")}
 
 
-def _fields(head: str, body: Map, known: Collection[str]) -> Iterator[Problem]:
-    for key, _ in body.entries:
-        if str(key.value) not in known:
-            hint = near(str(key.value), known)
-            listed = f"fields: {', '.join(known)}" if known else "it has no fields"
-            yield Problem(f"{head!r} has no field {str(key.value)!r}", key.mark, f"{hint}  {listed}".strip())
+def _principal(head: str, file: File) -> str | None:
+    found = file.block(head)
+    if found is not None:
+        return next(iter(found[0].params), None)
+    return REGISTRY[head].principal if head in REGISTRY else None
+
+
+def _fields(head: str, body: Map, known: Mapping[str, str]) -> Iterator[Problem]:
+    for key, value in body.entries:
+        if key.text not in known:
+            yield Problem(f"{head!r} has no field {key.text!r}", key.mark, field_hint(key.text, known))
+        elif known[key.text] not in _WORDS:
+            yield from _expressions(value)
 
 
 def _params(params: Sequence[Param]) -> Iterator[Problem]:
     for param in params:
-        if param.expression is not None and param.type not in ("text", "padding"):
-            yield from _expression(param.expression)
+        if param.expression is not None and param.type not in ("text", "padding", "any"):
+            yield from _expressions(param.expression)
+
+
+def _variants(file: File) -> Iterator[Problem]:
+    for name, body in file.spec.variants.items():
+        for key, _ in body.entries:
+            if key.text not in file.spec.params:
+                hint = near(key.text, file.spec.params) or f"parameters: {', '.join(file.spec.params) or 'none'}"
+                yield Problem(f"variant {name!r} sets {key.text!r}, which is no parameter", key.mark, hint)
 
 
 def _defaults(file: File) -> Iterator[Problem]:
     for name, body in file.spec.defaults.items():
-        known = _arguments(name, file)
-        if known is None:
-            names = (*REGISTRY, *file.block_names())
+        if not file.knows(name) or name in WIRING:
+            names: Collection[str] = (*REGISTRY, *file.block_names())
             yield Problem(f"`defaults` names {name!r}, which is no operator or block", body.mark, near(name, names))
         else:
-            yield from _fields(name, body, known)
+            yield from _fields(name, body, _known(name, file))
 
 
-def _expression(scalar: Scalar) -> Iterator[Problem]:
-    if not isinstance(scalar.value, str):
-        return
-    try:
-        compile_expression(scalar.value)
-    except ExpressionError as error:
-        yield Problem(f"in the expression `{scalar.value[:60]}`: {error.message}", scalar.mark, error.hint)
+def _expressions(tree: Tree) -> Iterator[Problem]:
+    """Every expression of a value that does not parse."""
+    if isinstance(tree, Seq):
+        for item in tree.items:
+            yield from _expressions(item)
+    elif isinstance(tree, Scalar) and isinstance(tree.value, str):
+        try:
+            compile_expression(tree.value)
+        except ExpressionError as error:
+            yield fault(tree, error)

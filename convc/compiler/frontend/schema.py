@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ir import REGISTRY, Field, Op
 from .arguments import PADDING_WORDS
-from .combinators import MERGES
+from .merging import MERGES
 from .preprocess import COLOURS
 from .spec import BLOCK_KEYS, TOP_KEYS, Block
 from .steps import COMBINATORS, COMMON, VALUE_HEADS
@@ -149,7 +149,7 @@ _TOP: Mapping[str, Json] = {
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                **dict.fromkeys(BLOCK_KEYS, {}),
+                **{key: {} for key in BLOCK_KEYS},
                 "params": _OBJECT,
                 "inputs": {"type": "array", "items": {"type": "string"}},
                 "outputs": {"type": "array", "items": {"type": "string"}},
@@ -176,4 +176,5 @@ _TOP: Mapping[str, Json] = {
     "labels": {"type": ["array", "string"]},
     "checkpoints": {"type": "object", "additionalProperties": {"type": "object"}},
 }
-assert set(COMMON) == set(_BESIDE) and set(COMBINATORS) < set(_WIRING)
+assert set(COMMON) == set(_BESIDE)
+assert set(COMBINATORS) < set(_WIRING)

@@ -87,7 +87,10 @@ def _exported(model: Model, nodes: list[Node], names: Mapping[str, str], opset: 
     examples, dynamic = _examples(model)
     traced: torch.export.ExportedProgram | None = None
     try:
-        traced = torch.export.export(network, examples, dynamic_shapes=(dynamic,), strict=False)
+        # What the sizes must fulfil was proven by our shape rules; as guards it would be beyond torch's solver more often.
+        traced = torch.export.export(
+            network, examples, dynamic_shapes=(dynamic,), strict=False, prefer_deferred_runtime_asserts_over_guards=True
+        )
         program = torch.onnx.export(
             traced,
             (),
