@@ -92,4 +92,3 @@ def test_a_training_branch_is_an_output_of_the_train_form_alone() -> None:
     pixels = [torch.rand(2, 3, 16, 16) for _ in range(2)]
     assert set(module(*pixels)) == {"output", "helper"}
     assert not isinstance(net.to_torch()(*pixels), dict)
-
