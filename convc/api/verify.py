@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..compiler.compile import Compiled
-    from ..compiler.ir import Model
+    from ..compiler.ir import Model, Node
     from ..runtime.parity import Difference
     from ..runtime.providers import Provider
     from ..runtime.report import VerifyReport
@@ -107,8 +107,7 @@ def _references(
     """Feeds, the expected outputs in float64, and the bound of each output: for the whole batch, then for one image."""
     from ..runtime.parity import allowed
 
-    double = run_torch(model, feeds, "float64")
-    single = run_torch(model, feeds, "float32")
+    double, single = run_both(model, feeds)
     bounds = allowed(single, double)
     yield feeds, double, bounds
     symbol = batch_symbol(model.graph.inputs)
@@ -162,21 +161,39 @@ def random_feeds(inputs: Mapping[str, TensorType], sizes: Mapping[str, int]) -> 
     return feeds
 
 
-def run_torch(model: Model, feeds: Arrays, dtype: str, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """The model as it is in PyTorch, node by node, at an element type; outputs by public name, or inner values by `names`."""
-    import torch
+def run_both(model: Model, feeds: Arrays, names: Sequence[str] | None = None) -> list[dict[str, NDArray[Any]]]:
+    """The model as it is in PyTorch, in float64 and in float32: outputs by public name, or inner values by `names`.
+
+    Each on one thread, side by side: threads within an operator wait for each other long where the machine is busy.
+    """
+    from concurrent.futures import ThreadPoolExecutor
 
     from ..compiler.lower.reach import reachable
-    from ..compiler.lower.to_torch import evaluate
 
     wanted = dict(model.graph.outputs) if names is None else {name: name for name in names}
     nodes = list(reachable(model.graph, wanted.values()).values())
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda dtype: _run_torch(model, nodes, feeds, wanted, dtype), ("float64", "float32")))
+
+
+def _run_torch(
+    model: Model, nodes: Sequence[Node], feeds: Arrays, wanted: Mapping[str, str], dtype: str
+) -> dict[str, NDArray[Any]]:
+    import torch
+
+    from ..compiler.lower.to_torch import evaluate
+    from ..compiler.probe.float64 import one_thread, run
+    from ..compiler.probe.sizes import Side
+
     kind = getattr(torch, dtype)
-    tensors = {
-        k: torch.from_numpy(v) if v.dtype.kind == "i" else torch.from_numpy(v).to(kind) for k, v in feeds.items()
-    }
-    values = evaluate(nodes, tensors, model.params, dtype, set(wanted.values()))
-    return {public: values[name].numpy() for public, name in wanted.items()}
+    with one_thread():
+        given = {name: torch.from_numpy(x) for name, x in feeds.items()}
+        tensors = {name: x.to(kind) if x.is_floating_point() else x for name, x in given.items()}
+        if dtype == "float64":
+            values = run(Side(nodes, model.params), tensors, wanted.values(), None)
+        else:
+            values = evaluate(nodes, tensors, model.params, dtype, set(wanted.values()))
+        return {public: values[name].numpy() for public, name in wanted.items()}
 
 
 def first_difference(
@@ -201,8 +218,8 @@ def first_difference(
     def run(asked: Sequence[str]) -> Arrays:
         # The reference of a round is made with it: all of the network's values at once would not fit in memory.
         sources = [aliases[name] for name in asked]
-        double = run_torch(model, feeds, "float64", sources)
-        limits = allowed(run_torch(model, feeds, "float32", sources), double)
+        double, single = run_both(model, feeds, sources)
+        limits = allowed(single, double)
         reference.update({name: double[aliases[name]] for name in asked})
         bounds.update({name: limits[aliases[name]] for name in asked})
         runner = Runner(with_outputs(path, asked), session.provider, folder=path.parent, spinning=False)

@@ -15,6 +15,10 @@ from .values import Tensor
 
 if TYPE_CHECKING:
     from .elaborate import Elaborator
+    from .spec import SpecFile
+
+# Where the nodes' names begin.
+PATH = "preprocess"
 
 
 def is_image(type_: TensorType) -> bool:
@@ -22,14 +26,19 @@ def is_image(type_: TensorType) -> bool:
     return type_.rank > 2 and type_.dtype is DType.float32
 
 
+def is_written_out(spec: SpecFile) -> bool:
+    """Whether the network's steps hold the arithmetic already: spec.resolved.yaml writes it out, with its `source`."""
+    return any(step.source is not None and (step.id or "").startswith(f"{PATH}.") for step in spec.network)
+
+
 def embed(run: Elaborator, preprocess: Mapping[str, Any], ctx: Context) -> None:
     """Put the arithmetic behind every image input; its name then reads as what comes out. Raises SpecError."""
     spec = ctx.file.spec
     assert spec.preprocess is not None
-    step = Step("preprocess", spec.preprocess.mark, None)
+    step = Step(PATH, spec.preprocess.mark, None)
     images = [name for name, type_ in run.draft.inputs.items() if is_image(type_)]
     for name in images:
-        at = ctx.at("preprocess").at(name if len(images) > 1 else "")
+        at = ctx.at(PATH).at(name if len(images) > 1 else "")
         x = Tensor(name, run.draft.inputs[name])
         ctx.scope.names[name] = _normalised(run, x, preprocess, step, at)
 

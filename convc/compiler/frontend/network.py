@@ -15,7 +15,7 @@ from .context import Context, Defaults, Draft, LimitError
 from .declarations import NAME
 from .document import Tree
 from .elaborate import Elaborator
-from .embedding import embed
+from .embedding import embed, is_written_out
 from .inputs import read_inputs
 from .library import File
 from .lint import lint
@@ -121,7 +121,7 @@ def _run(
 
 def _steps(run: Elaborator, ctx: Context, preprocess: Mapping[str, Any]) -> dict[str, str]:
     spec = ctx.file.spec
-    if preprocess.get("embed"):
+    if preprocess.get("embed") and not is_written_out(spec):
         embed(run, preprocess, ctx)
     first = ctx.scope.names[next(iter(run.draft.inputs))]
     assert not callable(first)
