@@ -33,7 +33,8 @@ class Golden:
 
     @property
     def family(self) -> str:
-        return self.name.partition("_")[0]
+        # timm keeps the names of an older release where a network's name says so.
+        return "legacy" if self.variant.startswith("legacy_sere") else self.name.partition("_")[0]
 
     @property
     def variant(self) -> str:
@@ -92,7 +93,8 @@ def _tensor(key: str, shape: tuple[int, ...], gain: float) -> Array:
     normal = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
     if last == "weight" and len(shape) > 1:
         return np.asarray(normal * (gain * math.sqrt(2 / math.prod(shape[1:]))), np.float32)
-    centre = {"weight": 1.0, "running_var": 1.0, "bias": 0.0, "running_mean": 0.0}[last]
+    # 0.5 for what no rule names: a layer scale and the like.
+    centre = {"weight": 1.0, "running_var": 1.0, "bias": 0.0, "running_mean": 0.0}.get(last, 0.5)
     return np.asarray(centre + 0.1 * (np.abs(normal) if last == "running_var" else normal), np.float32)
 
 
