@@ -145,7 +145,7 @@ def given_data(param: Param, value: Any, mark: Mark, where: str) -> Any:
             else ""
         )
         fail(f"{where} `{param.name}` is {shown(value)}, expected {KINDS[param.type]}", mark, hint)
-    return _typed(param, value, mark)
+    return _typed(param, value, mark, f"{where} ")
 
 
 def shown(value: Any) -> str:
@@ -179,7 +179,7 @@ def short(value: str) -> str:
     return value if len(value) <= 60 else value[:57] + "..."
 
 
-def _typed(param: Param, value: Any, mark: Mark) -> Any:
+def _typed(param: Param, value: Any, mark: Mark, where: str = "") -> Any:
     value = integral(value) if param.type == "int" else value
     if isinstance(value, SymDim):
         hint = (
@@ -198,7 +198,7 @@ def _typed(param: Param, value: Any, mark: Mark) -> Any:
     if not good:
         hint = f"declare it `{param.name}: number = ...`" if param.type == "int" and is_number else ""
         hint = f"write `[{short(str(value))}]` for a list of one" if param.type == "list" else hint
-        fail(f"`{param.name}` is {shown(value)}, expected {KINDS[param.type]}", mark, hint)
+        fail(f"{where}`{param.name}` is {shown(value)}, expected {KINDS[param.type]}", mark, hint)
     return frozen(value)
 
 

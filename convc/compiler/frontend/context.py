@@ -20,13 +20,13 @@ from .steps import Step
 from .values import Env, Value
 
 MAX_NODES = 50_000
-MAX_STEPS = 250_000
+MAX_STEPS = 120_000
 MAX_CALLS = 64
 MAX_NESTING = 256
 MAX_ELEMENTS = 2**31 - 1
 MAX_VALUE = 2**34
 MAX_PROBLEMS = 20
-MAX_REPORTS = 100
+MAX_REPORTS = 50
 MAX_ROUNDS = 20_000
 
 ROW, ROUND = "loop row", "round"

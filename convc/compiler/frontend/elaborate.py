@@ -21,7 +21,7 @@ from .parameters import name_parameter
 from .references import read_values
 from .scope import Claim, Run, Scope
 from .steps import VALUE_HEADS, Step, is_null
-from .values import POISON, Poisoned, Tensor, Value, gathered, rounds, single
+from .values import POISON, Poisoned, Tensor, Value, rounds, single
 
 # What a number among the values of a skipped step stands for: nobody reads it, so it becomes no node.
 _NUMBER = Tensor("", TensorType(()))
@@ -70,11 +70,12 @@ class Elaborator:
         times = None if step.repeat is None else _times(step.repeat, ctx)
         if times == 0:
             return self._skipped(step, x, ctx)
+        self._check_id(step, ctx)
         inner = ctx.at(ctx.labels.get((id(step), ""), ""))
         inputs = self._inputs(step, ctx, inner)
         if step.train_only:
             self._aside(step, times, inputs, inner._replace(train_only=True))
-            return gathered(inputs)
+            return x
         value = self.rounds(step, times, inputs, inner)
         self._define(step, value, inner)
         return value
@@ -181,17 +182,19 @@ class Elaborator:
         except Poisoned:
             self._spoilt(step, ctx.scope)
 
-    def _define(self, step: Step, value: Value, ctx: Context) -> None:
-        name = step.id
-        if name is None:
+    def _check_id(self, step: Step, ctx: Context) -> None:
+        """Before it runs: of two steps with one id the second is a mistake, and so is every name inside it."""
+        if step.id is None:
             return
-        other = ctx.scope.runs.get(name)
-        if other is not None:
-            raise calls.two_steps(name, other.step, step, ctx)
-        if ctx.scope.is_taken(name):
-            raise ctx.problem(f"a step has the name of the input {name!r}", step.id_mark or step.mark)
-        ctx.scope.names[name] = value
-        ctx.scope.runs[name] = Run(step, ctx)
+        if (other := ctx.scope.runs.get(step.id)) is not None:
+            raise calls.two_steps(step.id, other.step, step, ctx)
+        if ctx.scope.is_taken(step.id):
+            raise ctx.problem(f"a step has the name of the input {step.id!r}", step.id_mark or step.mark)
+
+    def _define(self, step: Step, value: Value, ctx: Context) -> None:
+        if step.id is not None:
+            ctx.scope.names[step.id] = value
+            ctx.scope.runs[step.id] = Run(step, ctx)
 
     def _skipped(self, step: Step, x: Value, ctx: Context) -> Value:
         """A skipped step is as if it were not written; its id, when read, gives what the step would have read."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ir import REGISTRY, Field, Op
 from .arguments import PADDING_WORDS
-from .merging import MERGES
+from .merging import MERGES, NO_MERGE
 from .preprocess import COLOURS
 from .spec import BLOCK_KEYS, TOP_KEYS, Block
 from .steps import COMBINATORS, COMMON, VALUE_HEADS
@@ -16,6 +16,7 @@ SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 Json = dict[str, Any]
 _EXPRESSION: Json = {"type": ["string", "number", "boolean"]}
 _STEPS: Json = {"type": "array", "items": {"$ref": "#/$defs/step"}}
+_READ: Json = {"type": "string", "pattern": r"^\$", "description": "a text parameter"}
 _REFERENCE: Json = {"type": ["string", "number", "array"]}
 
 
@@ -58,7 +59,7 @@ def _step(blocks: Mapping[str, Block]) -> Json:
     options = {
         "in": {"description": "the rows of a `for`"},
         "do": _STEPS,
-        "merge": {"enum": [*MERGES, "none"]},
+        "merge": {"anyOf": [_words((*MERGES, NO_MERGE)), _READ]},
         "shortcut": _STEPS,
         "shortcut_when": _EXPRESSION,
         "sizes": {"type": ["array", "string"]},
@@ -67,7 +68,12 @@ def _step(blocks: Mapping[str, Block]) -> Json:
     return {
         "anyOf": [
             {"type": "string", "description": "an operator or a block with its defaults"},
-            {"type": "object", "properties": {**heads, **options, **_BESIDE}, "minProperties": 1},
+            {
+                "type": "object",
+                "properties": {**heads, **options, **_BESIDE},
+                "minProperties": 1,
+                "dependentRequired": {"for": ["in", "do"]},
+            },
         ]
     }
 
@@ -81,7 +87,7 @@ def _block(block: Block) -> Json:
 def _field(field: Field) -> Json:
     schema = dict(_KINDS.get(field.kind, {}))
     if field.kind == "word":
-        schema = {"anyOf": [{"enum": list(field.choices)}, {"type": "string", "pattern": r"^\$"}]}
+        schema = {"anyOf": [_words(field.choices), _READ]}
     return {"description": field.doc, **schema}
 
 
@@ -139,7 +145,14 @@ _TOP: Mapping[str, Json] = {
     "doc": {"type": "string"},
     "params": _OBJECT,
     "variants": {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
-    "symbols": _OBJECT,
+    "symbols": {
+        "type": "object",
+        "additionalProperties": {
+            "type": ["object", "null"],
+            "properties": {name: {"type": "integer", "minimum": 1} for name in ("multiple", "min")},
+            "additionalProperties": False,
+        },
+    },
     "import": {"type": "array", "items": {"type": "string"}},
     "defaults": _OBJECT,
     "input": {"type": "object", "minProperties": 1},

@@ -70,7 +70,8 @@ class Scope:
         for scope in self._outward():
             if name in scope.names:
                 value = _value(scope.names[name])
-                return Group(value, scope.below[name]) if name in scope.below else value
+                below = next((outer.below[name] for outer in scope._outward() if name in outer.below), None)
+                return value if below is None else Group(value, below)
         if "." not in name:
             return None
         try:
@@ -148,11 +149,17 @@ class Group:
     scope: Scope
 
     def read(self, name: str) -> Any:
-        if name in self.scope.names or name in self.scope.below:
-            inner = self.scope.names.get(name)
-            value = Bundle({}) if inner is None else _value(inner)
-            return Group(value, self.scope.below[name]) if name in self.scope.below else value
-        return self.value.read(name)
+        below = self.scope.below.get(name)
+        if name in self.scope.names:
+            value = _value(self.scope.names[name])
+        else:
+            try:
+                value = self.value.read(name)
+            except KeyError:
+                if below is None:
+                    raise
+                value = Bundle({})
+        return value if below is None else Group(value, below)
 
     def __len__(self) -> int:
         return len(self.value)

@@ -37,7 +37,8 @@ def spec_params(spec: SpecFile, variant: str | None, given: Mapping[str, Any]) -
         if name not in spec.params:
             hint = near(name, spec.params) or f"parameters: {', '.join(spec.params) or 'none'}"
             raise UsageError(f"{spec.name} has no parameter {name!r}", hint=hint)
-        chosen[name] = _set(spec.params[name], value)
+        if (found := _set(spec.params[name], value)) is not None:
+            chosen[name] = found
     values: dict[str, Any] = {}
     for name, param in spec.params.items():
         value = chosen.get(name)

@@ -28,7 +28,10 @@ def test_a_block_names_what_it_takes_and_gives(nets: Nets) -> None:
 
 
 def test_one_output_is_a_value_and_the_default_is_the_last_step(nets: Nets) -> None:
-    head = "blocks:\n  b: {outputs: [first], body: [{relu: , id: first}, {tanh: }]}\n  c: {body: [{relu: , id: first}, {tanh: }]}\n"
+    head = (
+        "blocks:\n  b: {outputs: [first], body: [{relu: , id: first}, {tanh: }]}\n"
+        "  c: {body: [{relu: , id: first}, {tanh: }]}\n"
+    )
     net = nets.steps("- b\n- abs\n- c\n- neg", head)
     assert reads(net)["abs"] == ("b.first",)
     assert reads(net)["neg"] == ("c.tanh",)
@@ -41,8 +44,8 @@ def test_a_block_takes_a_list_as_one_input(nets: Nets) -> None:
 
 
 def test_a_block_sees_its_own_names_and_nothing_else(nets: Nets) -> None:
-    head = "params: {width: 4}\nblocks:\n  b: {{body: [{{conv: {}}}]}}\n"
-    assert "unknown name 'width'" in nets.problem(head.format("width") + "network: [b]").message
+    head = "params: {width: 4}\nblocks:\n  b: {body: [{conv: width}]}\n"
+    assert "unknown name 'width'" in nets.problem(head + "network: [b]").message
     outer = "blocks:\n  b: {body: [{add: [x, outside]}]}\n"
     assert "no value is called 'outside'" in nets.fault("- relu:\n  id: outside\n- b", outer).message
     inner = "blocks:\n  b: {body: [{relu: , id: inside}]}\n"
@@ -100,11 +103,17 @@ def test_null_counts_as_not_given(nets: Nets) -> None:
 
 
 def test_a_block_may_call_itself_under_a_when(nets: Nets) -> None:
-    head = "blocks:\n  tree:\n    params: {depth: int}\n    body:\n      - relu\n      - tree: depth - 1\n        when: depth > 0\n        id: sub\n"
+    head = (
+        "blocks:\n  tree:\n    params: {depth: int}\n    body:\n      - relu\n"
+        "      - tree: depth - 1\n        when: depth > 0\n        id: sub\n"
+    )
     assert names(nets.steps("- tree: 2", head)) == ["tree.relu", "tree.sub.relu", "tree.sub.sub.relu"]
 
 
-@pytest.mark.parametrize("wiring", ["- tree", "- seq: [tree]", "- branches: {a: [tree], b: [tree]}\n        merge: add", "- tree:\n        repeat: 3"])
+@pytest.mark.parametrize(
+    "wiring",
+    ["- tree", "- seq: [tree]", "- branches: {a: [tree], b: [tree]}\n        merge: add", "- tree:\n        repeat: 3"],
+)
 def test_recursion_without_an_end_ends_in_a_message(nets: Nets, wiring: str) -> None:
     found = nets.fault("- tree", f"blocks:\n  tree:\n    body:\n      {wiring}\n")
     assert found.message == "blocks, loops and branches are nested deeper than 64 calls"
@@ -119,14 +128,23 @@ def eps(nets: Nets, text: str, name: str) -> float:
 
 
 def test_the_call_comes_before_defaults_and_these_before_the_blocks_own(nets: Nets) -> None:
-    text = "defaults: {batch_norm: {eps: 0.2}, conv_bn: {kernel: 5}}\nnetwork: [batch_norm, {batch_norm: {eps: 0.3}}, conv_bn, {conv_bn: {kernel: 1}}]"
+    text = (
+        "defaults: {batch_norm: {eps: 0.2}, conv_bn: {kernel: 5}}\n"
+        "network: [batch_norm, {batch_norm: {eps: 0.3}}, conv_bn, {conv_bn: {kernel: 1}}]"
+    )
     net = nets.net(text)
     assert [args(net, name).get("eps") for name in ("batch_norm", "batch_norm_2", "conv_bn.bn")] == [0.2, 0.3, 0.2]
     assert [args(net, name).get("kernel") for name in ("conv_bn.conv", "conv_bn_2.conv")] == [(5, 5), (1, 1)]
 
 
 def test_defaults_reach_blocks_that_are_called_and_their_own_come_first(nets: Nets) -> None:
-    nets.write("blocks:\n  b: {body: [batch_norm]}\n  c: {body: [{batch_norm: , id: n}, {conv: 4, id: k}]}\ndefaults: {batch_norm: {eps: 0.4}}", "inner.yaml")
+    nets.write(
+        (
+            "blocks:\n  b: {body: [batch_norm]}\n"
+            "  c: {body: [{batch_norm: , id: n}, {conv: 4, id: k}]}\ndefaults: {batch_norm: {eps: 0.4}}"
+        ),
+        "inner.yaml",
+    )
     text = "import: [inner.yaml]\ndefaults: {batch_norm: {eps: 0.2}, conv: {kernel: 1}}\nnetwork: [b, c, batch_norm]"
     assert [eps(nets, text, name) for name in ("b", "c.n", "batch_norm")] == [0.4, 0.4, 0.2]
     assert args(nets.net(text), "c.k")["kernel"] == (1, 1)
@@ -147,7 +165,10 @@ def test_defaults_set_the_argument_of_an_activation(nets: Nets) -> None:
 
 def test_defaults_of_a_stranger_or_an_unknown_field_are_refused(nets: Nets) -> None:
     found = nets.problems("defaults: {batchnorm: {eps: 1}, conv: {outt: 3}}\nnetwork: [relu]")
-    assert ["'batchnorm', which is no operator or block" in found[0].message, "no field 'outt'" in found[1].message] == [True, True]
+    assert [
+        "'batchnorm', which is no operator or block" in found[0].message,
+        "no field 'outt'" in found[1].message,
+    ] == [True, True]
     assert found[0].hint == "did you mean 'batch_norm'?"
 
 
@@ -188,7 +209,9 @@ def call(nets: Nets, steps: str) -> list[str]:
 
 
 def test_the_network_of_an_imported_file_is_a_block(backbone: Nets) -> None:
-    net = backbone.net("import: [backbone.yaml]\nnetwork:\n  - backbone_net: {variant: large, classes: 3}\n    id: b\n  - relu")
+    net = backbone.net(
+        "import: [backbone.yaml]\nnetwork:\n  - backbone_net: {variant: large, classes: 3}\n    id: b\n  - relu"
+    )
     assert [args(net, name)["out"] for name in ("b.stem", "b.stage.0.c", "b.fc")] == [8, 16, 3]
     assert params(net)[0] == "b.stem.weight"
     assert shape(net) == "[N, 3]"
@@ -209,20 +232,41 @@ def test_until_stops_after_a_step_and_its_ids_are_read(backbone: Nets) -> None:
         "import: [backbone.yaml]\nnetwork:\n  - backbone_net: {until: stage}\n    id: b\n"
         "  - concat: [b, b.stage, b.stage.1, b.stage.0.c, 'b.stage[2]']\n"
     )
-    assert reads(net)["concat"] == ("b.stage.2.relu", "b.stage.2.relu", "b.stage.1.relu", "b.stage.0.c", "b.stage.2.relu")
+    assert reads(net)["concat"] == (
+        "b.stage.2.relu",
+        "b.stage.2.relu",
+        "b.stage.1.relu",
+        "b.stage.0.c",
+        "b.stage.2.relu",
+    )
     assert not any("fc" in name for name in names(net))
 
 
 def test_until_stops_after_the_step_that_ran_of_those_with_its_id(nets: Nets) -> None:
-    nets.write("name: inner\nparams: {a: true}\ninput: {i: [N, 4, 8, 8]}\nnetwork:\n  - relu:\n    id: s\n    when: a\n  - tanh\n  - abs:\n    id: s\n    when: not a\n  - neg", "inner.yaml")
+    nets.write(
+        (
+            "name: inner\nparams: {a: true}\ninput: {i: [N, 4, 8, 8]}\nnetwork:\n  - relu:\n"
+            "    id: s\n    when: a\n  - tanh\n  - abs:\n    id: s\n    when: not a\n  - neg"
+        ),
+        "inner.yaml",
+    )
     text = "import: [inner.yaml]\nnetwork: [{{inner: {{until: s, a: {}}}}}]"
     assert names(nets.net(text.format("true"))) == ["inner.s"]
     assert names(nets.net(text.format("false"))) == ["inner.tanh", "inner.s"]
 
 
 def test_an_input_and_the_outputs_of_a_network_keep_their_names(nets: Nets) -> None:
-    nets.write("name: two\ninput: {l: [N, 4, 8, 8], r: [N, 4, 8, 8]}\nnetwork:\n  - sub: [l, r]\n    id: d\n  - relu:\n    id: e\noutputs: {near: d, far: e}", "two.yaml")
-    net = nets.net("import: [two.yaml]\nnetwork:\n  - neg:\n    id: n\n  - two:\n    from: [image, n]\n    id: t\n  - add: [t.far, t.near, t.d]")
+    nets.write(
+        (
+            "name: two\ninput: {l: [N, 4, 8, 8], r: [N, 4, 8, 8]}\nnetwork:\n"
+            "  - sub: [l, r]\n    id: d\n  - relu:\n    id: e\noutputs: {near: d, far: e}"
+        ),
+        "two.yaml",
+    )
+    net = nets.net(
+        "import: [two.yaml]\nnetwork:\n  - neg:\n    id: n\n  - two:\n"
+        "    from: [image, n]\n    id: t\n  - add: [t.far, t.near, t.d]"
+    )
     assert reads(net)["t.d"] == ("image", "n")
     assert reads(net)["add"] == ("t.e", "t.d", "t.d")
 
@@ -232,7 +276,7 @@ def test_an_input_and_the_outputs_of_a_network_keep_their_names(nets: Nets) -> N
     [
         ("{backbone_net: {variant: huge}}", "network 'backbone_net' has no variant 'huge'", "variants: small, large"),
         ("{backbone_net: {until: stge}}", "has no step 'stge' at its top level", "did you mean 'stage'?"),
-        ("{backbone_net: {until: c}}", "has no step 'c' at its top level", "ids: stem, stage, tail, fc"),
+        ("{backbone_net: {until: inner}}", "has no step 'inner' at its top level", "ids: stem, stage, tail, fc"),
         ("{backbone_net: {widht: 3}}", "has no field 'widht'", "did you mean 'width'?"),
         ("{backbone_net: , from: [x, x]}", "network 'backbone_net' takes one value, 2 were given", ""),
         ("{backbone_ne: }", "called 'backbone_ne'", "did you mean 'backbone_net'?"),
@@ -251,11 +295,16 @@ def test_a_required_parameter_of_a_network_is_asked_for_at_the_call(nets: Nets) 
 
 
 def test_defaults_may_name_a_network(backbone: Nets) -> None:
-    net = backbone.net("import: [backbone.yaml]\ndefaults: {backbone_net: {variant: large, until: stem}}\nnetwork: [backbone_net]")
+    net = backbone.net(
+        "import: [backbone.yaml]\ndefaults: {backbone_net: {variant: large, until: stem}}\nnetwork: [backbone_net]"
+    )
     assert names(net) == ["backbone_net.stem"]
     assert node(net, "backbone_net.stem").op.arguments()["out"] == 8
 
 
 def test_a_network_that_repeats_is_read_by_its_rounds(backbone: Nets) -> None:
-    net = backbone.net("import: [backbone.yaml]\nnetwork:\n  - backbone_net: {until: stem}\n    id: b\n    repeat: 2\n  - add: [b.0.stem, b.1.stem, b.stem]")
+    net = backbone.net(
+        "import: [backbone.yaml]\nnetwork:\n  - backbone_net: {until: stem}\n"
+        "    id: b\n    repeat: 2\n  - add: [b.0.stem, b.1.stem, b.stem]"
+    )
     assert reads(net)["add"] == ("b.0.stem", "b.1.stem", "b.1.stem")

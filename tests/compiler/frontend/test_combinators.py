@@ -8,7 +8,11 @@ from tests.compiler.frontend.nets import Nets, args, names, node, params, reads,
 
 
 def test_seq_is_a_list_as_one_step(nets: Nets) -> None:
-    net = nets.steps("- relu:\n  id: a\n- tanh\n- seq: [neg, abs]\n  from: a\n  id: s\n- add: [s, s.n]".replace("neg", "{neg: , id: n}"))
+    net = nets.steps(
+        "- relu:\n  id: a\n- tanh\n- seq: [neg, abs]\n  from: a\n  id: s\n- add: [s, s.n]".replace(
+            "neg", "{neg: , id: n}"
+        )
+    )
     assert reads(net) == {"a": ("image",), "tanh": ("a",), "s.n": ("a",), "s.abs": ("s.n",), "add": ("s.abs", "s.n")}
 
 
@@ -26,7 +30,10 @@ def test_residual_adds_the_body_and_the_identity(nets: Nets) -> None:
 def test_a_shortcut_whose_steps_are_all_skipped_is_the_identity(nets: Nets) -> None:
     text = "- residual: [relu]\n  shortcut:\n    - conv: {out: 4, kernel: 1}\n      when: x.channels != 4"
     assert reads(nets.steps(text))["add"] == ("relu", "image")
-    assert reads(nets.steps("- conv: 8\n- residual: [relu]\n  shortcut: [{tanh: }, {abs: }]"))["add"] == ("relu", "shortcut.abs")
+    assert reads(nets.steps("- conv: 8\n- residual: [relu]\n  shortcut: [{tanh: }, {abs: }]"))["add"] == (
+        "relu",
+        "shortcut.abs",
+    )
 
 
 def test_act_comes_after_the_sum(nets: Nets) -> None:
@@ -43,7 +50,9 @@ def test_shortcut_when_false_leaves_the_body_alone(nets: Nets) -> None:
 
 def test_a_sum_that_does_not_fit_shows_what_to_write(nets: Nets) -> None:
     found = nets.fault("- residual: [{conv: {out: 8, stride: 2}}]")
-    assert found.message.startswith("cannot add 'main' [N, 8, 8, 8] and 'shortcut' [N, 4, 16, 16]: channels differ (8 and 4)")
+    assert found.message.startswith(
+        "cannot add 'main' [N, 8, 8, 8] and 'shortcut' [N, 4, 16, 16]: channels differ (8 and 4)"
+    )
     assert "`shortcut: [{conv_bn: {out: 8, kernel: 1, stride: 2}}]`, or let `shortcut_when:` drop it" in found.hint
 
 
@@ -109,7 +118,10 @@ def test_branches_may_use_one_id_for_themselves(nets: Nets) -> None:
         ("- branches: {a: [relu]}\n  merge: conv", "`merge` is 'conv'"),
         ("- branches: {a: [relu], b: [relu]}\n  merge: add\n  axis: 1", "`add` has no axis"),
         ("- branches: {a: [relu], b: [relu]}\n  axis: 1", "`axis` goes with `merge:`"),
-        ("- branches: {a: [relu], b: [{conv: 8}]}\n  merge: add", "cannot add 'a' [N, 4, 16, 16] and 'b' [N, 8, 16, 16]"),
+        (
+            "- branches: {a: [relu], b: [{conv: 8}]}\n  merge: add",
+            "cannot add 'a' [N, 4, 16, 16] and 'b' [N, 8, 16, 16]",
+        ),
         ("- branches: {weight: [relu]}", "the word 'weight' is taken"),
         ("- branches: {a b: [relu]}", "a branch cannot be called 'a b'"),
         ("- branches: {a: [relu]}\n- relu", "`relu` takes one value, this is a list of"),
@@ -168,7 +180,10 @@ def test_what_is_wrong_with_a_split_is_said(nets: Nets, steps: str, message: str
 
 
 def test_share_runs_the_same_weights_on_each_value(nets: Nets) -> None:
-    net = nets.steps("- relu:\n  id: a\n- tanh:\n  id: b\n- share: [{conv: 4, id: c}, {batch_norm: }]\n  from: [a, b]\n  id: s\n- sub: [s.1, s.0]")
+    net = nets.steps(
+        "- relu:\n  id: a\n- tanh:\n  id: b\n- share: [{conv: 4, id: c}, {batch_norm: }]\n"
+        "  from: [a, b]\n  id: s\n- sub: [s.1, s.0]"
+    )
     assert params(net)[:2] == ["s.c.weight", "s.c.bias"]
     assert len([name for name in params(net) if name.endswith("weight")]) == 2
     first, second = node(net, "s.c"), node(net, "s.shared_1.c")
@@ -202,9 +217,7 @@ def test_use_runs_an_earlier_step_with_its_weights(nets: Nets) -> None:
 
 
 def test_use_keeps_the_names_inside_apart(nets: Nets) -> None:
-    net = nets.steps(
-        "- seq: [{relu: , id: inner}, {tanh: }]\n  id: a\n- use: a\n  id: b\n- add: [a.inner, b.inner]"
-    )
+    net = nets.steps("- seq: [{relu: , id: inner}, {tanh: }]\n  id: a\n- use: a\n  id: b\n- add: [a.inner, b.inner]")
     assert reads(net)["add"] == ("a.inner", "b.inner")
 
 
@@ -228,5 +241,7 @@ def test_use_of_what_did_not_run_is_refused(nets: Nets, steps: str, message: str
 
 
 def test_a_step_that_uses_itself_in_the_next_row_ends_in_a_message(nets: Nets) -> None:
-    found = nets.fault("- for: k\n  in: range(3)\n  do:\n    - seq:\n        - relu\n        - use: a\n          when: k > 0\n      id: a")
+    found = nets.fault(
+        "- for: k\n  in: range(3)\n  do:\n    - seq:\n        - relu\n        - use: a\n          when: k > 0\n      id: a"
+    )
     assert "nested deeper than 64 calls" in found.message

@@ -52,7 +52,8 @@ blocks:
         ("- seq: [{conv: 4}, {linear: 4}]\n  repeat: 1\n  id: s", ["s.0.conv", "s.0.linear"]),
         # A shortcut is called `shortcut`.
         ("- residual: [{conv: 4}]\n  shortcut: [{conv: 4}]", ["conv", "shortcut"]),
-        ("- residual: [{conv: 4}]\n  shortcut: [{conv: 4}, {conv: 4}]\n  id: r", ["r.conv", "r.shortcut.conv", "r.shortcut.conv_2"]),
+        ("- residual: [{conv: 4}]\n  shortcut: [{conv: 4}, {conv: 4}]\n  id: r",
+         ["r.conv", "r.shortcut.conv", "r.shortcut.conv_2"]),
         # An activation is called as its step is, and a `parameter` is its step's name.
         ("- act: prelu", ["act"]),
         ("- residual: [{conv: 4}]\n  act: prelu", ["conv", "act"]),

@@ -56,7 +56,9 @@ def test_rows_are_chained_and_with_merge_they_are_not(nets: Nets) -> None:
 
 
 def test_afterwards_the_id_is_the_last_value_and_its_rows_are_there(nets: Nets) -> None:
-    net = nets.steps("- for: c\n  in: [1, 2, 3]\n  id: s\n  do: [relu]\n- concat: [s, s.1, s.*, 's[-1]', 's[len(s) - 2]']")
+    net = nets.steps(
+        "- for: c\n  in: [1, 2, 3]\n  id: s\n  do: [relu]\n- concat: [s, s.1, s.*, 's[-1]', 's[len(s) - 2]']"
+    )
     assert reads(net)["concat"] == ("s.2", "s.1", "s.0", "s.1", "s.2", "s.2", "s.1")
 
 
@@ -87,14 +89,22 @@ def test_names_inside_a_loop_without_an_id_are_the_last_rows(nets: Nets) -> None
 
 
 def test_a_row_reads_what_the_row_before_named(nets: Nets) -> None:
-    net = nets.steps("- relu:\n  id: seed\n- for: c\n  in: [1, 2]\n  id: s\n  do:\n    - tanh:\n      id: a\n    - add: [x, 's[0] if row > 0 else seed']")
+    net = nets.steps(
+        "- relu:\n  id: seed\n- for: c\n  in: [1, 2]\n  id: s\n  do:\n"
+        "    - tanh:\n      id: a\n    - add: [x, 's[0] if row > 0 else seed']"
+    )
     assert reads(net)["s.1.add"] == ("s.1.a", "s.0.add")
-    inner = nets.steps("- for: c\n  in: [1, 2]\n  id: s\n  do:\n    - tanh:\n      id: a\n    - sub: [a, s.0.a]\n      when: row > 0")
+    inner = nets.steps(
+        "- for: c\n  in: [1, 2]\n  id: s\n  do:\n    - tanh:\n      id: a\n    - sub: [a, s.0.a]\n      when: row > 0"
+    )
     assert reads(inner)["s.1.sub"] == ("s.1.a", "s.0.a")
 
 
 def test_loops_nest_with_their_names(nets: Nets) -> None:
-    net = nets.steps("- for: a\n  in: [1, 2]\n  id: s\n  do:\n    - for: b\n      in: [1, 2]\n      id: t\n      do: [{relu: , id: r}]\n- add: [s.0.t.1.r, s.1.t.0, s.t]")
+    net = nets.steps(
+        "- for: a\n  in: [1, 2]\n  id: s\n  do:\n    - for: b\n      in: [1, 2]\n"
+        "      id: t\n      do: [{relu: , id: r}]\n- add: [s.0.t.1.r, s.1.t.0, s.t]"
+    )
     assert reads(net)["add"] == ("s.0.t.1.r", "s.1.t.0.r", "s.1.t.1.r")
 
 

@@ -43,7 +43,12 @@ def test_a_name_leads_to_its_value(nets: Nets, values: str, wanted: tuple[str, .
 def test_a_number_is_a_constant(nets: Nets) -> None:
     net = nets.steps("- mul: [x, 0.8]\n- add: [2, x, 1e-3]\n- add:\n  from: [x, 7]", "")
     assert reads(net)["mul"] == ("image", "mul.constant")
-    assert [args(net, name)["value"] for name in names(net) if node(net, name).op.name == "constant"] == [0.8, 2.0, 1e-3, 7.0]
+    assert [args(net, name)["value"] for name in names(net) if node(net, name).op.name == "constant"] == [
+        0.8,
+        2.0,
+        1e-3,
+        7.0,
+    ]
     assert shape(net) == "[N, 4, 16, 16]"
 
 
@@ -64,7 +69,10 @@ def test_x_is_the_incoming_value_and_its_parts_can_be_read(nets: Nets) -> None:
 
 
 def test_of_several_values_expressions_ask_the_first(nets: Nets) -> None:
-    net = nets.steps("- conv: 6\n  id: a\n- seq: [concat, {conv: x.channels}]\n  from: [a, image]\n  id: s\n- seq: [{conv: x.channels}]\n  from: image")
+    net = nets.steps(
+        "- conv: 6\n  id: a\n- seq: [concat, {conv: x.channels}]\n"
+        "  from: [a, image]\n  id: s\n- seq: [{conv: x.channels}]\n  from: image"
+    )
     assert args(net, "s.conv")["out"] == 10
     inner = nets.steps("- conv: 6\n  id: a\n- concat:\n  from: [a, image]\n  when: x.channels == 6\n")
     assert names(inner) == ["a", "concat"]
@@ -94,7 +102,7 @@ def test_what_names_no_value_is_refused(nets: Nets, values: str, message: str, h
     assert message in found.message
     assert hint in found.hint
     assert found.mark is not None
-    assert found.mark.line == 11
+    assert found.mark.line == 12
 
 
 def test_names_inside_a_named_combinator_are_read_below_its_id(nets: Nets) -> None:
@@ -105,20 +113,28 @@ def test_names_inside_a_named_combinator_are_read_below_its_id(nets: Nets) -> No
 
 
 def test_names_inside_an_unnamed_combinator_are_visible_as_they_are(nets: Nets) -> None:
-    for wiring in ("seq: [{relu: , id: a}, {tanh: }]", "residual: [{relu: , id: a}]", "branches: {l: [{relu: , id: a}], r: []}\n  merge: add"):
+    for wiring in (
+        "seq: [{relu: , id: a}, {tanh: }]",
+        "residual: [{relu: , id: a}]",
+        "branches: {l: [{relu: , id: a}], r: []}\n  merge: add",
+    ):
         assert reads(nets.steps(f"- {wiring}\n- sub: [x, a]"))["sub"][1].endswith("a")
     shortcut = nets.steps("- residual: [relu]\n  shortcut: [{tanh: , id: a}, {abs: }]\n- sub: [x, a]")
     assert reads(shortcut)["sub"] == ("add", "shortcut.a")
 
 
 def test_inner_names_hide_outer_ones_and_outer_ones_are_seen(nets: Nets) -> None:
-    net = nets.steps("- relu:\n  id: a\n- seq: [{tanh: , id: a}, {abs: , id: b}, {add: [a, b, image]}]\n  id: s\n- sub: [x, a]")
+    net = nets.steps(
+        "- relu:\n  id: a\n- seq: [{tanh: , id: a}, {abs: , id: b}, {add: [a, b, image]}]\n  id: s\n- sub: [x, a]"
+    )
     assert reads(net)["s.add"] == ("s.a", "s.b", "image")
     assert reads(net)["sub"] == ("s.add", "a")
 
 
 def test_an_id_with_dots_wins_over_a_part(nets: Nets) -> None:
-    net = nets.steps("- branches: {left: [relu], right: [tanh]}\n  id: b\n- abs:\n  id: b.left\n  from: image\n- sub: [b.left, b.right]")
+    net = nets.steps(
+        "- branches: {left: [relu], right: [tanh]}\n  id: b\n- abs:\n  id: b.left\n  from: image\n- sub: [b.left, b.right]"
+    )
     assert reads(net)["sub"][1] == "b.right"
     assert node(net, reads(net)["sub"][0]).op.name == "abs"
 

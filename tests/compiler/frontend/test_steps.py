@@ -111,7 +111,10 @@ def test_a_skipped_step_that_names_itself_ends_in_a_message(nets: Nets) -> None:
 
 
 def test_two_steps_may_share_an_id_if_at_most_one_runs(nets: Nets) -> None:
-    text = "params: {wide: true}\nnetwork:\n  - conv: 8\n    id: way\n    when: wide\n  - conv: 2\n    id: way\n    when: not wide\n"
+    text = (
+        "params: {wide: true}\nnetwork:\n  - conv: 8\n    id: way\n"
+        "    when: wide\n  - conv: 2\n    id: way\n    when: not wide\n"
+    )
     assert shape(nets.net(text)) == "[N, 8, 16, 16]"
     assert shape(nets.net(text, wide=False)) == "[N, 2, 16, 16]"
     found = nets.problem(text.replace("not wide", "wide"))
@@ -192,16 +195,19 @@ def test_train_only_is_a_side_branch(nets: Nets) -> None:
     assert dict(net.graph.outputs) == {"output": "tanh"}
 
 
-def test_the_step_after_a_side_branch_reads_what_that_read(nets: Nets) -> None:
-    net = nets.steps("- relu:\n  id: a\n- tanh\n- neg:\n  id: aside\n  from: a\n  train_only: true\n- abs")
-    assert reads(net)["abs"] == ("a",)
+def test_a_side_branch_leaves_the_trunk_where_it_was(nets: Nets) -> None:
+    net = nets.steps("- relu:\n  id: a\n- tanh\n- neg:\n  id: aside\n  train_only: true\n- abs")
+    assert reads(net)["abs"] == reads(net)["aside"] == ("tanh",)
+    early = nets.steps("- relu:\n  id: a\n- tanh\n- neg:\n  id: aside\n  from: a\n  train_only: true\n- abs")
+    assert reads(early)["aside"] == ("a",)
+    assert reads(early)["abs"] == ("tanh",)
 
 
 def test_only_the_train_form_may_read_a_side_branch(nets: Nets) -> None:
     text = "- relu:\n  id: aside\n  train_only: true\n- tanh:\n  id: b\n- add: [aside, b]\n"
     found = nets.fault(text)
     assert "reads 'aside', which is train_only" in found.message
-    net = nets.steps(f"{text}  id: both\n  train_only: true\n- abs:\n  from: b")
+    net = nets.steps(f"{text}  id: both\n  train_only: true")
     assert dict(net.graph.train_outputs) == {"aside": "aside", "both": "both"}
     unnamed = "- seq:\n    - relu:\n      id: inner\n  id: s\n  train_only: true\n- tanh:\n  from: s.inner"
     assert "train_only" in nets.fault(unnamed).message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from convc.compiler.errors import Origin
 from convc.compiler.ir import Model
@@ -144,6 +144,9 @@ def test_the_node_stands_for_both_origins() -> None:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(models())
 def test_any_graph_keeps_its_function_through_every_pass(model: Model) -> None:
+    # A generated graph may share any parameter: a mean is no variance, as it may be negative.
+    norms = [node for node in model.graph if isinstance(node.op, BatchNorm)]
+    assume(all(node.params["running_var"].endswith("running_var") for node in norms))
     telling = randomised(model) or model
     done = PassManager(O2, TorchProbe()).run(telling)
     assert whole(telling, done.model) < 1e-9
