@@ -10,15 +10,18 @@ from . import (
     axes,  # what axes are called, broadcasting
     batch_norm,  # batch_norm
     border,  # pad crop
+    c4_conv,  # c4_conv c4_batch_norm c4_pool
     channels,  # channel_shuffle pixel_shuffle gather
     conv,  # conv
     conv_transpose,  # conv_transpose
+    deform_conv,  # deform_conv
     emit,  # what ONNX lowerings say often
     global_pool,  # global_avg_pool global_max_pool
     init,  # fillings of fresh weights
     join,  # concat stack
     linear,  # linear matmul
     lrn,  # lrn
+    max_unpool,  # max_unpool max_pool_indices
     norm,  # layer_norm group_norm instance_norm scale
     padding,  # padding words and arithmetic
     pool,  # max_pool avg_pool
@@ -33,7 +36,7 @@ from . import (
 OPS = REGISTRY
 
 __all__ = [
-    "OPS", "activation", "adaptive_pool", "arithmetic", "axes", "batch_norm", "border", "channels", "conv",
-    "conv_transpose", "emit", "global_pool", "init", "join", "linear", "lrn", "norm", "padding", "pool", "reduce",
-    "resize", "shape", "sizes", "tensor", "train",
+    "OPS", "activation", "adaptive_pool", "arithmetic", "axes", "batch_norm", "border", "c4_conv", "channels", "conv",
+    "conv_transpose", "deform_conv", "emit", "global_pool", "init", "join", "linear", "lrn", "max_unpool", "norm",
+    "padding", "pool", "reduce", "resize", "shape", "sizes", "tensor", "train",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .exact import DropDead, DropIdentity, FoldBatchNorm
+from .exact import DropDead, DropIdentity, ExpandC4, FoldBatchNorm
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
 
@@ -18,6 +18,7 @@ O0: Pipeline = ()
 O1: Pipeline = (
     DropDead(),  # a head that goes may have been what kept a conv from its batch norm
     DropIdentity(),  # so may a dropout between the two
+    ExpandC4(),  # an ordinary batch norm behind an ordinary conv folds
     FoldBatchNorm(),
 )
 

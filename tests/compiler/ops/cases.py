@@ -1,6 +1,7 @@
 """The table that test_lowering runs: operators with arguments, and the shapes they are given.
 
-A name in a shape is a dynamic dimension. `positive` inputs suit roots; `divides` says what H and W are multiples of.
+A name in a shape is a dynamic dimension. `positive` inputs suit roots; `divides` says what H and W are multiples of;
+`places` are the inputs that hold places, whole numbers that are all different.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from tests.compiler.ops.single import H, N, W
 IMAGE = ("N", 6, "H", "W")
 STILL = ("N", 6, 13, 11)
 LINE = ("N", 6, "H")
+HALF = ("N", 6, H // 2, W // 2)
+QUARTERS = ("N", 8, "H", "W")
 VOLUME = ("N", 4, 5, 6, 7)
 
 
@@ -25,6 +28,7 @@ class Case(NamedTuple):
     positive: bool = False
     divides: int = 1
     opsets: tuple[int, ...] = (20,)
+    places: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         given = ",".join(f"{k}={v}" for k, v in self.op.arguments().items())
@@ -33,7 +37,7 @@ class Case(NamedTuple):
 
 
 def case(name: str, *shapes: tuple[Dim | str, ...], **rest: Any) -> Case:
-    own = {key: rest.pop(key) for key in ("positive", "divides", "opsets") if key in rest}
+    own = {key: rest.pop(key) for key in ("positive", "divides", "opsets", "places") if key in rest}
     return Case(OPS[name](**rest), shapes or (IMAGE,), **own)
 
 
@@ -77,6 +81,20 @@ CONV = [
     case("conv_transpose", kernel=5, stride=1, padding="half", bias=False),
     case("conv_transpose", LINE, out=3, kernel=4, stride=3),
     case("conv_transpose", VOLUME, out=2, kernel=2, stride=2),
+    case("deform_conv", opsets=(17, 18, 19, 20, 22)),
+    case("deform_conv", out=8, kernel=3, stride=2, modulated=True, opsets=ALL),
+    case("deform_conv", kernel=(3, 2), stride=(1, 2), dilation=(2, 1), groups=2, offset_groups=3, opsets=(18, 20)),
+    case("deform_conv", STILL, out=4, offset_groups=2, groups=2, modulated=True, bias=False, opsets=ALL),
+    case("deform_conv", padding=(0, 1, 2, 0), opsets=(18, 20)),
+    case("deform_conv", stride=2, padding="same_upper", opsets=(18, 20)),
+    case("deform_conv", IMAGE, ("N", 18, "H", "W"), out=4, opsets=ALL),
+    case("deform_conv", IMAGE, ("N", 54, "H", "W"), offset_groups=2, modulated=True, groups=3, opsets=ALL),
+    case("deform_conv", STILL, ("N", 12, 13, 11), kernel=1, offset_groups=6, groups=6, padding="valid", opsets=ALL),
+    case("c4_conv", out=3, kind="lifting", opsets=ALL),
+    case("c4_conv", kind="lifting", kernel=4, padding=0, stride=2, bias=False),
+    case("c4_conv", QUARTERS, out=3, opsets=ALL),
+    case("c4_conv", QUARTERS, kernel=5, dilation=2, bias=False),
+    case("c4_conv", ("N", 8, 13, 11), out=5, kernel=2, padding="same_upper"),
     case("linear", ("N", 10), out=7, opsets=ALL),
     case("linear", ("N", 10), bias=False),
     case("linear", ("N", "H", 10), out=7),
@@ -88,6 +106,8 @@ NORM = [
     case("batch_norm", LINE, eps=1e-3, scale=False),
     case("batch_norm", VOLUME, shift=False),
     case("batch_norm", ("N", 9), scale=False, shift=False),
+    case("c4_batch_norm", QUARTERS, opsets=ALL),
+    case("c4_batch_norm", ("N", 12), eps=1e-3),
     case("layer_norm", opsets=ALL),
     case("layer_norm", ("N", "H", 9), axis="last", eps=1e-6),
     case("layer_norm", ("N", 9)),
@@ -140,6 +160,19 @@ POOL = [
     case("max_pool", kernel=2, stride=3, padding="same_lower"),
     case("avg_pool", LINE, kernel=3, stride=2, padding=1),
     case("avg_pool", VOLUME, kernel=2, stride=3, ceil=True),
+    case("max_pool_indices", kernel=2, opsets=ALL),
+    case("max_pool_indices", STILL, kernel=3, stride=3, padding=1, ceil=True),
+    case("max_pool_indices", kernel=(2, 3), stride=(3, 4), ceil=True),
+    case("max_pool_indices", STILL, kernel=2, stride=3, padding=(1, 0, 0, 1), ceil=True),
+    case("max_pool_indices", STILL, kernel=2, padding="same_upper"),
+    case("max_pool_indices", LINE, kernel=2),
+    case("max_pool_indices", VOLUME, kernel=2, ceil=True),
+    case("max_unpool", ("N", 6, 4, 3), ("N", 6, 4, 3), ("N", 6, 8, 7), pool="a", places=(1,), opsets=ALL),
+    case("max_unpool", HALF, HALF, IMAGE, pool="a", places=(1,), opsets=ALL),
+    case("max_unpool", ("N", 6, HALF[2]), ("N", 6, HALF[2]), LINE, pool="a", places=(1,)),
+    case("c4_pool", QUARTERS, opsets=ALL),
+    case("c4_pool", ("N", 8, 5, "W"), reduce="mean", opsets=ALL),
+    case("c4_pool", ("N", 8)),
     case("global_avg_pool", opsets=ALL),
     case("global_avg_pool", keepdims=True),
     case("global_avg_pool", LINE),

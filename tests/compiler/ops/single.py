@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from convc.compiler.ir import Dim, Graph, Model, Node, Op, Seeded, SymDim, TensorType
+from convc.compiler.ir import Dim, DType, Graph, Model, Node, Op, Seeded, SymDim, TensorType
 from convc.compiler.lower.to_onnx import check, to_onnx
 from convc.compiler.lower.to_torch import evaluate
 from convc.compiler.lower.writer import serialize
@@ -75,12 +76,15 @@ class Single:
 
     def inputs(self, sizes: Mapping[str, int], seed: int = 0, positive: bool = False) -> list[Array]:
         rng = np.random.default_rng(seed)
-        arrays = [rng.standard_normal(kind.at(sizes)).astype(np.float32) for kind in self.types]
+        arrays = [_filled(kind, kind.at(sizes), rng) for kind in self.types]
         return [abs(array) + np.float32(0.1) for array in arrays] if positive else arrays
 
     def torch(self, arrays: Sequence[Array], dtype: str = "float32") -> Array:
         graph = self.model.graph
-        values = {f"x{i}": torch.from_numpy(array.astype(dtype)) for i, array in enumerate(arrays)}
+        values = {
+            f"x{i}": torch.from_numpy(array if array.dtype.kind == "i" else array.astype(dtype))
+            for i, array in enumerate(arrays)
+        }
         result = evaluate(list(graph), values, self.model.params, dtype, ["y"])["y"]
         return np.asarray(result)
 
@@ -98,3 +102,10 @@ def assert_close(actual: Array, expected: Array, bound: float = 1e-5) -> None:
 
 def symbolic(shape: Sequence[Dim]) -> bool:
     return any(not isinstance(dim, int) for dim in shape)
+
+
+def _filled(kind: TensorType, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Numbers around 0; whole ones are places, each named once."""
+    if kind.dtype is DType.int64:
+        return rng.permutation(math.prod(shape)).reshape(shape)
+    return rng.standard_normal(shape).astype(np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convc.compiler.ir import SymDim
+from convc.compiler.ir import DType, SymDim
 from convc.compiler.ops import OPS
 from tests.compiler.ops.cases import CASES, Case
 from tests.compiler.ops.single import Single, assert_close, make, symbolic, typed
@@ -15,7 +15,8 @@ from tests.compiler.ops.single import Single, assert_close, make, symbolic, type
 
 def _single(case: Case) -> Single:
     promised = {name: SymDim.symbol(name, case.divides) for name in "HW"}
-    return Single(case.op, tuple(typed(shape, promised) for shape in case.shapes))
+    types = [typed(shape, promised) for shape in case.shapes]
+    return Single(case.op, tuple(t._replace(dtype=DType.int64) if i in case.places else t for i, t in enumerate(types)))
 
 
 def _sizes(case: Case, round: int) -> dict[str, int]:

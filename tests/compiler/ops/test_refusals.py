@@ -81,6 +81,61 @@ REFUSED: list[tuple[str, dict[str, Any], list[ShapeText], str]] = [
         [IMAGE],
         "padding same_upper sets the output size: output_padding must be 0 beside it",
     ),
+    ("deform_conv", {}, [("N", 8, 9)], "deform_conv moves taps over height and width, but got [N, 8, 9]"),
+    ("deform_conv", {"offset_groups": 3}, [IMAGE], "offset_groups 3 do not divide 64 input channels"),
+    ("deform_conv", {"groups": 3}, [IMAGE], "groups 3 do not divide 64 input channels"),
+    (
+        "deform_conv",
+        {"modulated": True, "offset_groups": 2},
+        [IMAGE, ("N", 18, 28, 28)],
+        "offsets [N, 18, 28, 28] need 54 channels: 3 (two displacements and a weight) for each of 3 x 3 taps"
+        " and 2 offset groups",
+    ),
+    (
+        "deform_conv",
+        {"stride": 2},
+        [IMAGE, ("N", 18, 28, 28)],
+        "offsets [N, 18, 28, 28] do not lie over the output [N, 64, 14, 14]: height differs (28 and 14)",
+    ),
+    (
+        "c4_conv",
+        {"kernel": (1, 3)},
+        [IMAGE],
+        "kernel [1, 3] of c4_conv must be the same on both axes: filters are turned",
+    ),
+    ("c4_conv", {}, [("N", 8, 9)], "c4_conv turns height into width, but got [N, 8, 9]"),
+    (
+        "c4_conv",
+        {},
+        [("N", 3, 28, 28)],
+        "c4_conv of kind group needs 4 orientations per filter, but the 3 channels of [N, 3, 28, 28] are no multiple of 4",
+    ),
+    (
+        "c4_pool",
+        {},
+        [("N", 6, 28, 28)],
+        "c4_pool needs 4 orientations per filter, but the 6 channels of [N, 6, 28, 28] are no multiple of 4",
+    ),
+    ("c4_batch_norm", {"eps": 0.0}, [IMAGE], "eps 0 must be positive"),
+    (
+        "max_pool_indices",
+        {"kernel": 3, "stride": 2},
+        [IMAGE],
+        "a max_pool of kernel [3, 3], stride [2, 2] cannot be undone: its windows overlap, and two of them may want one"
+        " place",
+    ),
+    (
+        "max_pool_indices",
+        {"kernel": 2, "stride": 4, "dilation": 2},
+        [IMAGE],
+        "a max_pool with dilated windows cannot be undone",
+    ),
+    (
+        "max_pool_indices",
+        {"kernel": 2, "padding": "same_upper"},
+        [("N", 3, "H", "W")],
+        "a max_pool with padding same_upper over a dynamic size cannot be undone",
+    ),
     ("linear", {"out": 3}, [("N",)], "linear needs [N, ..., features], but got [N]"),
     (
         "linear",

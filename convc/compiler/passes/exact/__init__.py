@@ -2,6 +2,7 @@
 
 from .drop_dead import DropDead
 from .drop_identity import DropIdentity
+from .expand_c4 import ExpandC4
 from .fold_batchnorm import FoldBatchNorm
 
-__all__ = ["DropDead", "DropIdentity", "FoldBatchNorm"]
+__all__ = ["DropDead", "DropIdentity", "ExpandC4", "FoldBatchNorm"]
