@@ -14,6 +14,11 @@ from convc import zoo
 # Learnable values of the train form (auxiliary heads included), and 10^6 multiply-accumulates of the inference path as printed in
 # the literature or measured on torchvision's and timm's own models; at 224, LeNet 28, AlexNet's paper 227, NIN 32.
 PUBLISHED = {
+    "flattened_cnn": (9_086_442, "32.73"),
+    "p4cnn": (24_620, "11.67"),
+    "wavenet": (1_484_800, "332.6"),
+    "wavenet_medium": (1_269_760, "284.4"),
+    "wavenet_tokens": (1_484_800, "328.9"),
     "alexnet": (61_100_840, "714.2"),
     "alexnet_paper": (60_965_224, "724.4"),
     "googlenet": (13_004_888, "1498.4"),
@@ -130,7 +135,15 @@ MOBILENETV1 = [
     for size, macs in zip((192, 160, 128), row, strict=True)
 ]
 # Small, where the network has a small size: the paper forms of AlexNet and GoogLeNet have one alone.
-SIZES = {"alexnet_paper": None, "googlenet_paper": None, "lenet5": 32, "lenet5_modern": 32, "nin_cifar10": 40}
+SIZES = {
+    "alexnet_paper": None,
+    "googlenet_paper": None,
+    "flattened_cnn": 32,
+    "lenet5": 32,
+    "lenet5_modern": 32,
+    "nin_cifar10": 40,
+    "p4cnn": 28,
+}
 # One network of each file that takes any size.
 ANY_SIZE = (
     "alexnet",

@@ -15,6 +15,7 @@ from . import (
     conv,  # conv
     conv_transpose,  # conv_transpose
     deform_conv,  # deform_conv
+    embedding,  # embedding
     emit,  # what ONNX lowerings say often
     global_pool,  # global_avg_pool global_max_pool
     init,  # fillings of fresh weights
@@ -37,6 +38,6 @@ OPS = REGISTRY
 
 __all__ = [
     "OPS", "activation", "adaptive_pool", "arithmetic", "axes", "batch_norm", "border", "c4_conv", "channels", "conv",
-    "conv_transpose", "deform_conv", "emit", "global_pool", "init", "join", "linear", "lrn", "max_unpool", "norm",
+    "conv_transpose", "deform_conv", "embedding", "emit", "global_pool", "init", "join", "linear", "lrn", "max_unpool", "norm",
     "padding", "pool", "reduce", "resize", "shape", "sizes", "tensor", "train",
 ]  # fmt: skip

@@ -81,6 +81,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[ShapeText], str]] = [
         [IMAGE],
         "padding same_upper sets the output size: output_padding must be 0 beside it",
     ),
+    ("embedding", {"out": 4, "count": 9}, [("N", 7)], "embedding looks whole numbers up, but got [N, 7]"),
     ("deform_conv", {}, [("N", 8, 9)], "deform_conv moves taps over height and width, but got [N, 8, 9]"),
     ("deform_conv", {"offset_groups": 3}, [IMAGE], "offset_groups 3 do not divide 64 input channels"),
     ("deform_conv", {"groups": 3}, [IMAGE], "groups 3 do not divide 64 input channels"),
