@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Mark
-from .arguments import default, optional_text, parameter
+from .arguments import condition, default, optional_text, parameter
 from .calls import default_levels
 from .context import Context, Defaults, brief
 from .declarations import Param
@@ -42,6 +42,7 @@ def call_block(run: Elaborator, block: Block, file: File, step: Step, inputs: li
     homes = (*_homes(block.name, ctx), file)
     values = _values(f"block {block.name!r}", block.params, levels, homes, Env({}, x, scope), step, ctx, {})
     inner = _enter(f"block {block.name!r}", values, file, step, ctx)._replace(scope=scope, env=Env(values, x, scope))
+    _check_requirements(block, inner)
     last = run.run(block.body, x, inner)
     if not block.outputs:
         return last
@@ -106,6 +107,13 @@ def _levels(what: str, name: str, known: Sequence[str], step: Step, ctx: Context
         given[known[0]] = (body, ctx.env)
     levels = [given, *default_levels(name, ctx)]
     return [{k: written for k, written in level.items() if not is_null(written[0])} for level in levels]
+
+
+def _check_requirements(block: Block, ctx: Context) -> None:
+    """Refuse arguments that the block's `require:` rules out."""
+    for scalar, reason in block.require:
+        if not condition(scalar, ctx.env, "require"):
+            raise ctx.problem(f"block {block.name!r} needs {scalar.text}: {reason}", scalar.mark)
 
 
 def _homes(name: str, ctx: Context) -> list[File]:
