@@ -7,10 +7,11 @@ A block sees its inputs, its parameters and its steps, and nothing else. Its par
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Mark
+from ..errors import Mark, SpecError
 from .arguments import condition, default, optional_text, parameter
 from .calls import default_levels
 from .context import Context, Defaults, brief
@@ -145,8 +146,19 @@ def _values(
         value = next((v for v in found if v is not None), chosen.get(name))
         if value is None and param.required:
             raise ctx.problem(f"{what} needs `{name}` ({param.type})", step.mark, param.doc)
-        values[name] = at_home(default(param, Env(values, env.x, env.scope)) if value is None else value, homes[-1])
+        if value is None:
+            value = _default(what, param, Env(values, env.x, env.scope), step, ctx)
+        values[name] = at_home(value, homes[-1])
     return values
+
+
+def _default(what: str, param: Param, env: Env, step: Step, ctx: Context) -> Any:
+    """A parameter's own value; where it cannot be computed from the others, the call is part of what is said."""
+    try:
+        return default(param, env)
+    except SpecError as error:
+        frames = ctx.called(what, step.mark).frames
+        raise SpecError([replace(problem, frames=frames) for problem in error.problems]) from error
 
 
 def _enter(

@@ -40,6 +40,6 @@ OPS = REGISTRY
 
 __all__ = [
     "OPS", "activation", "adaptive_pool", "arithmetic", "axes", "batch_norm", "border", "c4_conv", "channels", "conv",
-    "conv_transpose", "deform_conv", "embedding", "emit", "fixed_conv", "global_pool", "init", "join", "linear", "lrn", "max_unpool", "norm",
-    "padding", "pool", "reduce", "resize", "shape", "sizes", "tensor", "train", "warp",
+    "conv_transpose", "deform_conv", "embedding", "emit", "fixed_conv", "global_pool", "init", "join", "linear",
+    "lrn", "max_unpool", "norm", "padding", "pool", "reduce", "resize", "shape", "sizes", "tensor", "train", "warp",
 ]  # fmt: skip

@@ -36,7 +36,12 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
 
     scale: tuple[float, ...] | None = arg(None, kind="numbers", doc="factor, or one per axis")
     size: Dim | tuple[Dim, ...] | None = arg(None, kind="dims", doc="output size")
-    mode: str = arg("nearest", kind="word", choices=("nearest", "nearest_exact", "linear", "bilinear", "cubic", "bicubic"), doc="how")
+    mode: str = arg(
+        "nearest",
+        kind="word",
+        choices=("nearest", "nearest_exact", "linear", "bilinear", "cubic", "bicubic"),
+        doc="how",
+    )
     align_corners: bool = arg(False, kind="bool", doc="map corner pixels onto corner pixels (linear and cubic)")
     of: Shape = field(default=(), repr=False)
 
