@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def perceptron(x: Tensor, p: Numbers, act: str) -> Tensor:
         ("{squeeze: 5}", 5, "relu", torch.sigmoid, False),
     ],
 )
-def test_se(tmp_path: Path, arguments: str, width: int, act: str, gate: type[torch.sigmoid], bias: bool) -> None:
+def test_se(tmp_path: Path, arguments: str, width: int, act: str, gate: Callable[[Tensor], Tensor], bias: bool) -> None:
     block = one(tmp_path, f"se: {arguments}" if arguments else "se", 2, 32, 4, 5)
     p = below(block.p, "se")
     assert p["fc1.weight"].shape == (width, 32, 1, 1)
@@ -41,8 +42,9 @@ def test_se(tmp_path: Path, arguments: str, width: int, act: str, gate: type[tor
 
 
 def cbam_channel(x: Tensor, p: Numbers) -> Tensor:
-    pooled = (x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True))
-    return x * torch.sigmoid(sum(perceptron(v, below(p, "mlp"), "relu") for v in pooled))
+    mean, most = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    mlp = below(p, "mlp")
+    return x * torch.sigmoid(perceptron(mean, mlp, "relu") + perceptron(most, mlp, "relu"))
 
 
 def cbam_spatial(x: Tensor, p: Numbers, norm: bool = True) -> Tensor:
@@ -83,7 +85,7 @@ def test_coordinate_attention(tmp_path: Path) -> None:
     places = torch.cat([block.x.mean(3, keepdim=True), block.x.mean(2, keepdim=True).transpose(2, 3)], 2)
     f = F.hardswish(bn(conv(places, p, "reduce.conv_bn_act.conv"), p, "reduce.conv_bn_act.bn"))
     assert f.shape == (2, 12, 12, 1)
-    down, right = f.split([5, 7], 2)
+    down, right = f[:, :, :5], f[:, :, 5:]
     g_h, g_w = torch.sigmoid(conv(down, p, "conv_h")), torch.sigmoid(conv(right.transpose(2, 3), p, "conv_w"))
     close(block.run(), block.x * g_h * g_w)
     assert one(tmp_path, "coord_att", 1, 24, 5, 7).p["coord_att.conv_h.weight"].shape == (24, 8, 1, 1)

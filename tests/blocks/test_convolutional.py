@@ -299,4 +299,5 @@ def test_attention_in_a_ghost_module_and_in_a_repvgg_block(tmp_path: Path) -> No
     )
     projected = one(tmp_path, "repvgg_block: {out: 8, stride: 2, project: true}", 2, 5, 8, 6)
     p = below(projected.p, "repvgg_block")
-    close(projected.run(), F.relu(sum(conv_bn(projected.x, p, name, 2) for name in ("dense", "point", "projection"))))
+    sides = [conv_bn(projected.x, p, name, 2) for name in ("dense", "point", "projection")]
+    close(projected.run(), F.relu(torch.stack(sides).sum(0)))
