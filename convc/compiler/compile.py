@@ -105,7 +105,14 @@ def aliases(model: Model, regions: Iterable[Region]) -> dict[str, str]:
     return {name: source for name, source in named.items() if source}
 
 
-def emit(model: Model, via: str, opset: int, ir_version: int, metadata: Mapping[str, str]) -> OnnxModel:
+def emit(
+    model: Model,
+    via: str,
+    opset: int,
+    ir_version: int,
+    metadata: Mapping[str, str],
+    lacking: frozenset[str] = frozenset(),
+) -> OnnxModel:
     """The ONNX model, by our own emitter or through torch.onnx.export; checked by onnx.checker.
 
     Raises ProviderError where the road goes through torch and it is not there.
@@ -121,6 +128,13 @@ def emit(model: Model, via: str, opset: int, ir_version: int, metadata: Mapping[
             model, opset=opset, ir_version=ir_version, metadata=metadata, producer_version=__version__
         )
     else:
-        made = to_onnx(model, opset=opset, ir_version=ir_version, metadata=metadata, producer_version=__version__)
+        made = to_onnx(
+            model,
+            opset=opset,
+            ir_version=ir_version,
+            metadata=metadata,
+            producer_version=__version__,
+            lacking=lacking,
+        )
     check(made)
     return made

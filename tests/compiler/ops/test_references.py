@@ -209,7 +209,9 @@ def unpooled(kernel: int, size: int, **arguments: Any) -> tuple[Array, Array, Ar
 def test_unpooling_is_pytorch_s_own(kernel: int, size: int) -> None:
     x, y, places, one = unpooled(kernel, size)
     pooled, theirs = torch.nn.functional.max_pool2d(torch.from_numpy(x), kernel, return_indices=True)
-    expected = torch.nn.functional.max_unpool2d(pooled * 2 + 1, theirs, [kernel, kernel], output_size=[size, size]).numpy()
+    expected = torch.nn.functional.max_unpool2d(
+        pooled * 2 + 1, theirs, [kernel, kernel], output_size=[size, size]
+    ).numpy()
     assert_close(one.torch([2 * y + 1, places, x]), expected)
     assert_close(one.ort(one.session(), [2 * y + 1, places, x]), expected)
     assert np.array_equal(x.reshape(-1)[places.reshape(-1)], y.reshape(-1))
