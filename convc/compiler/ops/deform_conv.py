@@ -12,8 +12,9 @@ Channels of the second convolution, for K taps and G offset groups, in ONNX's or
 
     displacements   (G, K, 2)   down, then right        m   (G, K)   behind all of them
 
-A group's channels share displacements. In ONNX this is DeformConv; for older opsets, and runtimes without a kernel for it,
-GridSample reads every tap into a row and every place into a column, and a K x 1 convolution sums the rows up. PyTorch does the same with grid_sample.
+A group's channels share displacements. In ONNX this is DeformConv; for older opsets, and for runtimes without a kernel for
+it, GridSample reads every tap into a row and every place into a column, and a K x 1 convolution sums the rows up. PyTorch
+does the same with grid_sample.
 """
 
 from __future__ import annotations
