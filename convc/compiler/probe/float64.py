@@ -168,22 +168,29 @@ class _Functional:
         y = torch.cat([functional.linear(x, strip) for strip in weight], -1)
         return y if bias is None else y + bias
 
-    def conv1d(self, *arguments: Any) -> Tensor:
-        return _conv(functional.conv1d, *arguments)
+    def conv1d(self, *given: Any, **named: Any) -> Tensor:
+        return _conv(functional.conv1d, *given, **named)
 
-    def conv2d(self, *arguments: Any) -> Tensor:
-        return _conv(functional.conv2d, *arguments)
+    def conv2d(self, *given: Any, **named: Any) -> Tensor:
+        return _conv(functional.conv2d, *given, **named)
 
-    def conv3d(self, *arguments: Any) -> Tensor:
-        return _conv(functional.conv3d, *arguments)
+    def conv3d(self, *given: Any, **named: Any) -> Tensor:
+        return _conv(functional.conv3d, *given, **named)
 
 
-def _conv(conv: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """The arguments are PyTorch's: x, weight, bias, stride, padding, dilation, groups."""
-    *most, groups = arguments
-    if groups == 1 or arguments[1].shape[1] != 1:
-        return conv(*arguments)
-    return depthwise(*most)
+def _conv(
+    conv: Callable[..., Tensor],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    if groups == 1 or weight.shape[1] != 1 or not all(isinstance(a, Sequence) for a in (stride, padding, dilation)):
+        return conv(x, weight, bias, stride, padding, dilation, groups)
+    return depthwise(x, weight, bias, stride, padding, dilation)
 
 
 def depthwise(
