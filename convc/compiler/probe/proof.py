@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import PassError
 from ..ir import Model, Region
+from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
 from .sizes import Plan, Side, plans, recorded, scaled
 
@@ -104,7 +105,7 @@ def _compared(
     if types[0] is None or types[1] is None:
         return _INFINITE, True
     with one_thread():
-        inputs = dense(plan.inputs, seed, positive)
+        inputs = dense(plan.inputs, seed, positive, counts(sides[0].nodes))
         wanted = ([name for name, _ in outputs], [name for _, name in outputs])
         if numbers is None and not _alike(sides):
             old, new = _side_by_side(sides, inputs, wanted)
