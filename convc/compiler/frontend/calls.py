@@ -20,6 +20,7 @@ from .document import Map, Scalar, Seq, Tree
 from .homes import plain
 from .references import read_values
 from .steps import VALUE_HEADS, Step, describe, is_null, near
+from .unpooling import unpool
 from .values import Bundle, Env, Tensor, Value, flatten, gathered
 
 if TYPE_CHECKING:
@@ -270,4 +271,8 @@ def _sizes(tree: Tree, ctx: Context) -> tuple[int, ...]:
     return sizes
 
 
-WIRING: Mapping[str, Callable[[Elaborator, Step, list[Value], Context], Value]] = {"act": _act, "split": _split}
+WIRING: Mapping[str, Callable[[Elaborator, Step, list[Value], Context], Value]] = {
+    "act": _act,
+    "split": _split,
+    "max_unpool": unpool,
+}
