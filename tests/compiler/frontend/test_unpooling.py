@@ -1,4 +1,4 @@
-"""A pool and the step that undoes it: paired by name, against PyTorch's own functions."""
+"""`max_unpool` names its pool: the places of the maxima stand beside that pool, once, and what cannot be undone is refused."""
 
 from __future__ import annotations
 
@@ -7,95 +7,79 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 import convc
-from convc.compiler.lower.to_onnx import to_onnx
-from convc.compiler.lower.writer import serialize
 from convc.runtime.session import Session
-from tests.compiler.frontend.nets import Nets, reads
 
-UNPOOL = """\
+PAIRED = """\
+convc: 1
+name: paired
+input: {image: [N, 3, H, W]}
 network:
-  - max_pool: {kernel: 2%s}
-    id: pool
-  - neg
-  - max_unpool: pool
-    id: up
+  - max_pool: 2
+    id: pool1
+  - for: k
+    id: down
+    in: range(2)
+    do:
+      - max_pool: {kernel: 2, ceil: true}
+  - relu
+  - max_unpool: "down[1]"
+    id: once
+  - max_unpool: {pool: down.1}
+    from: down.1
+    id: again
+  - add: [once, again]
+  - max_unpool: down.0
+  - max_unpool: pool1
 """
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize("size", [(8, 6), (7, 9)])
-def test_values_go_back_to_where_the_maximum_was(nets: Nets, size: tuple[int, int], dynamic: bool) -> None:
-    shape = "[N, 3, H, W]" if dynamic else f"[N, 3, {size[0]}, {size[1]}]"
-    path = nets.write(f"input: {{image: {shape}}}\n" + UNPOOL % "")
-    session = Session(serialize(to_onnx(convc.load(path).model())))
-    for batch in (1, 3):
-        x = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
-        y, places = F.max_pool2d(x, 2, return_indices=True)
-        expected = F.max_unpool2d(-y, places, (2, 2), output_size=size)
-        assert torch.equal(torch.from_numpy(session.run({"image": x.numpy()})["output"]), expected)
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
-def test_the_places_stand_beside_the_pool_and_are_made_once(nets: Nets) -> None:
-    net = nets.net(UNPOOL % "" + "  - max_unpool: pool\n    id: again\n    from: pool\n  - add: [up, again]\n")
-    found = reads(net)
-    assert found["pool.indices"] == ("image",)
-    assert found["up"] == ("neg", "pool.indices", "image")
-    assert found["again"] == ("pool", "pool.indices", "image")
-    assert [n.op.name for n in net.graph.nodes.values()].count("max_pool_indices") == 1
+def test_unpooling_is_pytorchs_own_at_any_size(tmp_path: Path) -> None:
+    build = convc.build(_written(tmp_path, PAIRED), tmp_path / "out", size="dynamic")
+    pooled = [node.name for node in build.network.graph if node.op.name == "max_pool_indices"]
+    assert pooled == ["down.1.indices", "down.0.indices", "pool1.indices"]
+    for batch, height, width in ((1, 13, 22), (3, 16, 9)):
+        x = np.random.default_rng(height).standard_normal((batch, 3, height, width)).astype(np.float32)
+        actual = next(iter(Session(build.path).run({"image": x}).values()))
+        np.testing.assert_allclose(actual, _reference(torch.from_numpy(x)), rtol=1e-6)
 
 
-def test_pools_of_loops_and_branches_are_named_as_values_are(nets: Nets) -> None:
-    net = nets.steps(
-        """
-        - for: k
-          id: down
-          in: range(2)
-          do:
-            - max_pool: 2
-              id: pool
-        - max_unpool: down.1.pool
-        - max_unpool: down.0.pool
-          id: up
-        """
-    )
-    assert reads(net)["max_unpool"] == ("down.1.pool", "down.1.pool.indices", "down.0.pool")
-    assert reads(net)["up"] == ("max_unpool", "down.0.pool.indices", "image")
+def _reference(x: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    pool, unpool = torch.nn.functional.max_pool2d, torch.nn.functional.max_unpool2d
+    a, ia = pool(x, 2, return_indices=True)
+    b, ib = pool(a, 2, ceil_mode=True, return_indices=True)
+    c, ic = pool(b, 2, ceil_mode=True, return_indices=True)
+    y = unpool(c.relu() + c, ic, [2, 2], output_size=list(b.shape[2:]))
+    y = unpool(y, ib, [2, 2], output_size=list(a.shape[2:]))
+    return unpool(y, ia, [2, 2], output_size=list(x.shape[2:])).numpy()
 
 
 @pytest.mark.parametrize(
-    ("step", "message"),
+    ("steps", "message"),
     [
-        ("max_unpool", "names no pool"),
-        ("max_unpool: {}", "names no pool"),
-        ("max_unpool: 3", "is no name"),
-        ("max_unpool: pol", "no value is called 'pol'"),
-        ("max_unpool: n", "'n' is `neg`, and `max_unpool` undoes a max_pool"),
-        ("max_unpool: image", "'image' is an input"),
-        ("max_unpool: {pool: pool, kernel: 2}", "has no field 'kernel'"),
-        ("{max_unpool: pool, from: image}", "height differs (16 and 8)"),
-        ("{max_unpool: pool, from: [n, n]}", "takes one value, 2 were given"),
+        ("[{conv: 4, id: c}, {max_unpool: c}]", "undoes a max_pool, and 'c' is `conv`"),
+        ("[{max_pool: 2}, {max_unpool: image}]", "undoes a max_pool, and 'image' is an input"),
+        ("[{max_pool: 2, id: p}, {max_unpool: q}]", "no value is called 'q' here"),
+        ("[{avg_pool: 2, id: p}, {max_unpool: p}]", "undoes a max_pool, and 'p' is `avg_pool`"),
+        ("[{max_pool: {kernel: 3, stride: 2}, id: p}, {max_unpool: p}]", "cannot be undone: its windows overlap"),
+        (
+            "[{max_pool: {kernel: 2, dilation: 2, stride: 4}, id: p}, {max_unpool: p}]",
+            "dilated windows cannot be undone",
+        ),
+        ("[{max_pool: 2, id: p}, {conv: 4}, {max_unpool: p}]", "cannot undo pool 'p'.*channels differ"),
+        ("[{max_pool: 2, id: p}, {max_pool: 2}, {max_unpool: p}]", "cannot undo pool 'p'.*height"),
+        ("[{max_pool: 2, id: p}, {max_unpool}]", "needs `pool`"),
     ],
 )
-def test_what_cannot_be_undone_is_said(nets: Nets, step: str, message: str) -> None:
-    steps = f"network: [{{max_pool: 2, id: pool}}, {{neg: , id: n}}, {step if step[0] == '{' else '{' + step + '}'}]"
-    if step in ("max_unpool", "max_unpool: {}"):
-        steps = f"network: [{{max_pool: 2, id: pool}}, {{neg: , id: n}}, {step.removesuffix(': {}')}]"
-    assert message in nets.problem(steps).message
-
-
-def test_a_pool_whose_windows_overlap_is_refused(nets: Nets) -> None:
-    found = nets.problem(UNPOOL % ", stride: 1")
-    assert "its windows overlap" in found.message
-
-
-def test_the_whole_is_built_with_its_proof(tmp_path: Path) -> None:
-    folder = Path(__file__).parents[2] / "networks"
-    for via in ("direct", "torch"):
-        build = convc.build(folder / "segnet.yaml", tmp_path / via, via=via, size=20)
-        assert build.verification.ok
-    x = np.random.default_rng(1).standard_normal((3, 3, 20, 20), np.float32)
-    found = [Session(tmp_path / via / "model.onnx").run({"image": x})["output"] for via in ("direct", "torch")]
-    assert float(np.abs(found[0] - found[1]).max()) < 1e-5
+def test_what_is_no_pool_or_cannot_be_undone_is_refused(steps: str, message: str, tmp_path: Path) -> None:
+    text = f"convc: 1\nname: net\ninput: {{image: [N, 3, 16, 16]}}\nnetwork: {steps}\n"
+    with pytest.raises(convc.SpecError, match=message) as error:
+        convc.load(_written(tmp_path, text))
+    assert "spec.yaml:4:" in str(error.value)
