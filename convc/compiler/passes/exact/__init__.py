@@ -4,5 +4,6 @@ from .drop_dead import DropDead
 from .drop_identity import DropIdentity
 from .expand_c4 import ExpandC4
 from .fold_batchnorm import FoldBatchNorm
+from .narrow_pointwise import NarrowPointwise
 
-__all__ = ["DropDead", "DropIdentity", "ExpandC4", "FoldBatchNorm"]
+__all__ = ["DropDead", "DropIdentity", "ExpandC4", "FoldBatchNorm", "NarrowPointwise"]
