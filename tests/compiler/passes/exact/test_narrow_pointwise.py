@@ -113,6 +113,6 @@ def test_without_the_cost_model_fewer_places_are_enough() -> None:
 
 def test_a_densenet_transition() -> None:
     head = "input x: [N, 64, 16, 16]\nb = batch_norm(x)\nr = relu(b)\n"
-    after = proven(graph(f"{head}c = conv(r, out=32, kernel=1, bias=false)\np = avg_pool(c, kernel=2)"))
+    after = proven(graph(f"{head}c = conv(r, out=32, kernel=1, bias=false)\np = avg_pool(c, kernel=2)\noutput p = p"))
     swapped = "c.pooled = avg_pool(r, kernel=2)\nc = conv(c.pooled, out=32, kernel=1, bias=false)\noutput p = c"
     assert to_text(after.graph) == to_text(graph(head + swapped).graph)
