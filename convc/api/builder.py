@@ -37,6 +37,7 @@ class BuildOptions:
     level    0 no passes, 1 exact and always cheaper, 2 all exact
     enable, disable  passes added to or taken from the level's
     target   "generic", or the runtime that the model is shaped for: "ort-cpu", "ort-cuda"
+    cost_model  False: whatever is exact is done, whether it pays or not
     via      "direct" from our own graph, or "torch" through torch.onnx.export
     verify   prove every rewrite in float64, and compare the file in ONNX Runtime with the network in PyTorch
     """
@@ -50,6 +51,7 @@ class BuildOptions:
     enable: Sequence[str] = ()
     disable: Sequence[str] = ()
     target: str = "generic"
+    cost_model: bool = True
     via: str = "direct"
     verify: bool = True
 
@@ -128,7 +130,12 @@ def build_network(
     )
     clock.stage("passes")
     compiled = compile_model(
-        numbers.model, level=options.level, enable=options.enable, disable=options.disable, target=options.target
+        numbers.model,
+        level=options.level,
+        enable=options.enable,
+        disable=options.disable,
+        target=options.target,
+        cost_model=options.cost_model,
     )
     proven = _proof(compiled, options)
     clock.stage("lowering")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .exact import AlignChannels, DropDead, DropIdentity, ExpandC4, FoldBatchNorm, NarrowPointwise
+from .exact import AlignChannels, DropDead, DropIdentity, ExpandC4, FoldBatchNorm, NarrowPointwise, WidenGates
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
 from .worth import WORTHS, Price, Verdict, Worth, price
@@ -32,7 +32,9 @@ O3: Pipeline = O2
 PIPELINES: tuple[Pipeline, ...] = (O0, O1, O2, O3)
 
 # What follows from O2 on, for one runtime alone: exact everywhere, and measured to pay there.
-TARGETS: Mapping[str, Pipeline] = MappingProxyType({"generic": (), "ort-cpu": (AlignChannels(),), "ort-cuda": ()})
+TARGETS: Mapping[str, Pipeline] = MappingProxyType(
+    {"generic": (), "ort-cpu": (AlignChannels(), WidenGates()), "ort-cuda": ()}
+)
 
 # Every pass by name, in the order in which they run.
 PASSES: Mapping[str, Rewrite[Any]] = MappingProxyType(

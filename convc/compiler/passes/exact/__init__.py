@@ -6,5 +6,6 @@ from .drop_identity import DropIdentity
 from .expand_c4 import ExpandC4
 from .fold_batchnorm import FoldBatchNorm
 from .narrow_pointwise import NarrowPointwise
+from .widen_gates import WidenGates
 
-__all__ = ["AlignChannels", "DropDead", "DropIdentity", "ExpandC4", "FoldBatchNorm", "NarrowPointwise"]
+__all__ = ["AlignChannels", "DropDead", "DropIdentity", "ExpandC4", "FoldBatchNorm", "NarrowPointwise", "WidenGates"]
