@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .exact import AlignChannels, DropDead, DropIdentity, ExpandC4, FoldBatchNorm, NarrowPointwise, WidenGates
+from .exact import (
+    AlignChannels,
+    ChannelsFirst,
+    DropDead,
+    DropIdentity,
+    ExpandC4,
+    FoldBatchNorm,
+    FoldShuffle,
+    MergePicks,
+    NarrowPointwise,
+    WidenGates,
+)
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
 from .worth import WORTHS, Price, Verdict, Worth, price
@@ -24,7 +35,7 @@ O1: Pipeline = (
 )
 
 # All that is exact.
-O2: Pipeline = (*O1, NarrowPointwise())
+O2: Pipeline = (*O1, MergePicks(), FoldShuffle(), NarrowPointwise())
 
 # What was measured to pay on this machine.
 O3: Pipeline = O2
@@ -33,7 +44,7 @@ PIPELINES: tuple[Pipeline, ...] = (O0, O1, O2, O3)
 
 # What follows from O2 on, for one runtime alone: exact everywhere, and measured to pay there.
 TARGETS: Mapping[str, Pipeline] = MappingProxyType(
-    {"generic": (), "ort-cpu": (AlignChannels(), WidenGates()), "ort-cuda": ()}
+    {"generic": (), "ort-cpu": (ChannelsFirst(), AlignChannels(), WidenGates()), "ort-cuda": ()}
 )
 
 # Every pass by name, in the order in which they run.

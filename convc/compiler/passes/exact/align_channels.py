@@ -15,35 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from ...ir import Editor, Model, Node, Op, Param
-from ...ops.channels import Gather
+from ...ir import Editor, Model, Node, Op
 from ...ops.conv import Conv
 from ...ops.global_pool import GlobalAvgPool, GlobalMaxPool
 from ...ops.join import Concat
 from ...ops.pool import AvgPool, MaxPool
-from ..channels import Channels, Segment, picked
+from ..channels import Segment
+from ..layout import Layout, Layouts
 from ..rewrite import Match, Miss, Result, Rewrite
 from ..worth import Price, price
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BLOCK = 16
 # A depthwise convolution outside the blocked layout takes so many times as long: measured 8 to 20.
 _PLAIN = 10
 
-Layout = tuple[int, ...]
-
 
 @dataclass(frozen=True)
 class Growing(Match):
-    """`node` would leave the blocked layout; `segments` grow, and `touched` write or read them, in order."""
+    """`node` would leave the blocked layout unless `segments` grow."""
 
     segments: frozenset[Segment]
-    touched: tuple[Node, ...]
 
 
 class AlignChannels(
@@ -57,23 +50,15 @@ class AlignChannels(
     )
     worth_when = "on a CPU, where the reordering that is saved outweighs the padding"
 
-    _channels: Channels
-    _grown: frozenset[Segment]
+    _layouts: Layouts
     _together: dict[Segment, set[Segment]]
-    _touching: dict[Segment, list[str]]
-    _order: dict[str, int]
 
     def run(self, model: Model) -> Result:
         """As every pass; what is known of this model's channels is held by this run alone."""
         return Rewrite.run(copy(self), model)
 
     def prepare(self, edit: Editor) -> None:
-        self._channels, self._grown = Channels(edit), frozenset()
-        self._order = {node.name: i for i, node in enumerate(edit)}
-        self._touching = {}
-        for node in edit:
-            for segment in dict.fromkeys(s for value in (*node.inputs, node.name) for s in self._channels.of(value)):
-                self._touching.setdefault(segment, []).append(node.name)
+        self._layouts = Layouts(edit)
         self._together = _groups(self._wanted(edit, node) for node in edit if isinstance(node.op, self.root))
 
     def match(self, edit: Editor, node: Node) -> Growing | Miss | None:
@@ -83,17 +68,11 @@ class AlignChannels(
         if held := next((segment.fixed for segment in wanted if segment.fixed), ""):
             return Miss(f"its channels cannot grow to blocks of {BLOCK}: {held}")
         segments = frozenset(self._together[wanted[0]])
-        names = {name for segment in segments for name in self._touching[segment]}
-        touched = [one for name in sorted(names, key=self._order.__getitem__) if (one := edit.node(name)) is not None]
-        verdict = self.worth.judge(*self._prices(edit, touched, segments))
-        return Growing(node, segments, tuple(touched)) if verdict.pays else Miss(verdict.reason)
+        verdict = self.worth.judge(*self._prices(edit, segments))
+        return Growing(node, segments) if verdict.pays else Miss(verdict.reason)
 
     def rewrite(self, edit: Editor, match: Growing) -> None:
-        old, self._grown = self._grown, self._grown | match.segments
-        for node in match.touched:
-            values = (*node.inputs, node.name)
-            before, after = ([self._layout(value, grown) for value in values] for grown in (old, self._grown))
-            _follow(edit, node, before, after)
+        self._layouts.change(edit, _grown(match.segments))
 
     def _wanted(self, edit: Editor, node: Node) -> list[Segment]:
         """The segments that must grow for the node to run in blocks; none where it does, or never would."""
@@ -111,31 +90,19 @@ class AlignChannels(
 
     def _uneven(self, value: str, block: int) -> list[Segment]:
         """The segments that break whole blocks, of a value whose channels are no multiple of `block`."""
-        sizes = {segment: self._size(segment, self._grown) for segment in self._channels.of(value)}
-        if sum(self._size(s, self._grown) for s in self._channels.of(value)) % block == 0:
+        sizes = {segment: len(self._layouts.of_segment(segment)) for segment in self._layouts.segments(value)}
+        if len(self._layouts.of(value)) % block == 0:
             return []
         return [segment for segment, size in sizes.items() if size % BLOCK]
 
-    def _size(self, segment: Segment, grown: frozenset[Segment]) -> int:
-        return _whole(segment.size) if segment in grown else segment.size
-
-    def _layout(self, value: str, grown: frozenset[Segment]) -> Layout:
-        """The channel that stands at each place, -1 for a zero."""
-        places: list[int] = []
-        first = 0
-        for segment in self._channels.of(value):
-            places += range(first, first + segment.size)
-            places += [-1] * (self._size(segment, grown) - segment.size)
-            first += segment.size
-        return tuple(places)
-
-    def _prices(self, edit: Editor, nodes: Sequence[Node], segments: frozenset[Segment]) -> tuple[Price, Price]:
+    def _prices(self, edit: Editor, segments: frozenset[Segment]) -> tuple[Price, Price]:
         """Of the nodes as they are, with what they write out and read in again; and of those with grown channels."""
         before = after = Price()
-        for node in nodes:
+        grown = _grown(segments)
+        for node in self._layouts.touched(edit, segments):
             values = (*node.inputs, node.name)
-            now = [len(self._layout(value, self._grown)) for value in values]
-            then = [len(self._layout(value, self._grown | segments)) for value in values]
+            now = [len(self._layouts.of(value)) for value in values]
+            then = [len(self._layouts.of(value, grown)) for value in values]
             one = price(edit, (node,))
             before = before.plus(_blocked(node.op, one, now, now))
             after = after.plus(_blocked(node.op, one, now, then))
@@ -143,6 +110,10 @@ class AlignChannels(
                 slow = _PLAIN if isinstance(node.op, Conv) and node.op.groups > 1 else 0
                 before = before.plus(Price(one.macs * slow, 2 * one.bytes, 2))
         return before, after
+
+
+def _grown(segments: Iterable[Segment]) -> dict[Segment, Layout]:
+    return {s: (*range(s.size), *(-1,) * (_whole(s.size) - s.size)) for s in segments}
 
 
 def _groups(wanted: Iterable[Sequence[Segment]]) -> dict[Segment, set[Segment]]:
@@ -167,57 +138,3 @@ def _blocked(op: Op, one: Price, now: Sequence[int], then: Sequence[int]) -> Pri
     if isinstance(op, Conv):
         macs *= _whole(then[-1]) / now[-1] * (_whole(then[0]) / now[0] if op.groups == 1 else 1)
     return Price(round(macs), round(one.bytes * wider), one.launches)
-
-
-def _follow(edit: Editor, node: Node, before: Sequence[Layout], after: Sequence[Layout]) -> None:
-    """Let a node read and write the new layouts (of its inputs, then of its output) instead of the old ones."""
-    op = node.op
-    held = edit.params_of(node)
-    writes = _moves(before[-1], after[-1])
-    dense = isinstance(op, Conv) and op.groups == 1
-    if isinstance(op, Conv):
-        op = replace(op, out=len(writes), groups=1 if dense else len(writes))
-    x = edit.type_of(node.inputs[0])
-    old = x.with_shape(x.shape[0], len(before[0]), *x.shape[2:])
-    if (picks := picked(op, old)) is not None:
-        op = Gather(indices=_chosen(picks, writes, before[0], after[0]), axis=1)
-    edit.set_op(node.name, op.bind(*map(edit.type_of, node.inputs)))
-    changed = {role: _taken(p, 0, writes, _fill(role)) for role, p in held.items() if p.shape[0] == len(before[-1])}
-    if dense:
-        changed["weight"] = _taken(changed["weight"], 1, _moves(before[0], after[0]), 0.0)
-    if changed:
-        edit.set_params(node.name, **changed)
-
-
-def _moves(before: Layout, after: Layout) -> Layout:
-    """Where what stands at each new place stood, -1 for a zero."""
-    places = {channel: i for i, channel in enumerate(before) if channel >= 0}
-    return tuple(places.get(channel, -1) for channel in after)
-
-
-def _chosen(picks: Layout, writes: Layout, before: Layout, after: Layout) -> Layout:
-    """Indices into the new input for each place of the new output; what nobody reads is any channel."""
-    places = {channel: i for i, channel in enumerate(after)}
-    return tuple(places[before[picks[place]]] if place >= 0 else 0 for place in writes)
-
-
-def _fill(role: str) -> float:
-    """What a channel of nothing has: its variance must not be 0."""
-    return 1.0 if role == "running_var" else 0.0
-
-
-def _taken(param: Param, axis: int, source: Layout, fill: float) -> Param:
-    """The slices of a parameter at `source` along an axis, `fill` where that is -1."""
-    if source == tuple(range(param.shape[axis])):
-        return param
-    shape = (*param.shape[:axis], len(source), *param.shape[axis + 1 :])
-
-    def taken(values: NDArray[Any]) -> NDArray[Any]:
-        import numpy as np
-
-        there = np.array(source) >= 0
-        result = np.full(shape, fill)
-        np.moveaxis(result, axis, 0)[there] = np.moveaxis(values, axis, 0)[np.array(source)[there]]
-        return result
-
-    return param.apply(shape, taken, "padded" if axis == 0 else "padded columns")
