@@ -14,6 +14,7 @@ from .exact import (
     ExpandC4,
     FoldBatchNorm,
     FoldShuffle,
+    LateConcat,
     MergePicks,
     NarrowPointwise,
     WidenGates,
@@ -35,7 +36,7 @@ O1: Pipeline = (
 )
 
 # All that is exact.
-O2: Pipeline = (*O1, MergePicks(), FoldShuffle(), NarrowPointwise())
+O2: Pipeline = (*O1, MergePicks(), FoldShuffle(), NarrowPointwise(), LateConcat())
 
 # What was measured to pay on this machine.
 O3: Pipeline = O2

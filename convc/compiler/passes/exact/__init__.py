@@ -7,6 +7,7 @@ from .drop_identity import DropIdentity
 from .expand_c4 import ExpandC4
 from .fold_batchnorm import FoldBatchNorm
 from .fold_shuffle import FoldShuffle
+from .late_concat import LateConcat
 from .merge_picks import MergePicks
 from .narrow_pointwise import NarrowPointwise
 from .widen_gates import WidenGates
@@ -19,6 +20,7 @@ __all__ = [
     "ExpandC4",
     "FoldBatchNorm",
     "FoldShuffle",
+    "LateConcat",
     "MergePicks",
     "NarrowPointwise",
     "WidenGates",
