@@ -1,4 +1,7 @@
-"""The passes, and the pipelines O0 to O3: tuples one can read. Order is meaning, so it is written by hand."""
+"""The passes, and the pipelines O0 to O3: tuples one can read. Order is meaning, so it is written by hand.
+
+exact/    pay on every runtime, or where the cost model says so          layout/    pay on one runtime
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 from .exact import (
-    AlignChannels,
-    ChannelsFirst,
     DropDead,
     DropIdentity,
     ExpandC4,
@@ -17,8 +18,8 @@ from .exact import (
     LateConcat,
     MergePicks,
     NarrowPointwise,
-    WidenGates,
 )
+from .layout import AlignChannels, ChannelsFirst, WidenGates
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
 from .worth import WORTHS, Price, Verdict, Worth, price
@@ -35,10 +36,10 @@ O1: Pipeline = (
     FoldBatchNorm(),
 )
 
-# All that is exact.
+# All that is exact and pays by the cost model.
 O2: Pipeline = (*O1, MergePicks(), FoldShuffle(), NarrowPointwise(), LateConcat())
 
-# What was measured to pay on this machine.
+# The same, but for passes that may lose what was measured on a machine decides (tuning.py).
 O3: Pipeline = O2
 
 PIPELINES: tuple[Pipeline, ...] = (O0, O1, O2, O3)
@@ -53,7 +54,23 @@ PASSES: Mapping[str, Rewrite[Any]] = MappingProxyType(
     {one.name: one for one in (*O3, *(one for extra in TARGETS.values() for one in extra))}
 )
 
+
+def levels_of(name: str) -> str:
+    """When a pass runs, in words: `-O1`, or `-O2 --target ort-cpu`."""
+    for level, pipeline in enumerate(PIPELINES):
+        if any(one.name == name for one in pipeline):
+            return f"-O{level}"
+    targets = [target for target, extra in TARGETS.items() if any(one.name == name for one in extra)]
+    return f"-O2 --target {' | '.join(targets)}"
+
+
+def pays_always(name: str) -> bool:
+    """Whether a pass has nothing to decide: what it does is never dearer."""
+    return PASSES[name].worth_when.startswith("always")
+
+
 __all__ = [
     "ALLOWED", "O0", "O1", "O2", "O3", "PASSES", "PIPELINES", "TARGETS", "WORTHS", "Match", "Miss", "Optimised",
-    "PassManager", "PassRecord", "Pipeline", "Price", "Probe", "Result", "Rewrite", "Verdict", "Worth", "price", "prove",
+    "PassManager", "PassRecord", "Pipeline", "Price", "Probe", "Result", "Rewrite", "Verdict", "Worth", "levels_of",
+    "pays_always", "price", "prove",
 ]  # fmt: skip

@@ -1,7 +1,5 @@
 """Passes that keep the function exactly; they pay, or cost nothing, on every runtime."""
 
-from .align_channels import AlignChannels
-from .channels_first import ChannelsFirst
 from .drop_dead import DropDead
 from .drop_identity import DropIdentity
 from .expand_c4 import ExpandC4
@@ -10,11 +8,8 @@ from .fold_shuffle import FoldShuffle
 from .late_concat import LateConcat
 from .merge_picks import MergePicks
 from .narrow_pointwise import NarrowPointwise
-from .widen_gates import WidenGates
 
 __all__ = [
-    "AlignChannels",
-    "ChannelsFirst",
     "DropDead",
     "DropIdentity",
     "ExpandC4",
@@ -23,5 +18,4 @@ __all__ = [
     "LateConcat",
     "MergePicks",
     "NarrowPointwise",
-    "WidenGates",
 ]

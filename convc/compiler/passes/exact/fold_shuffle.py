@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ...ir import Editor, Model, Node
 from ...ops.channels import ChannelShuffle, Gather
 from ..channels import Segment, picked
-from ..layout import Layout, Layouts
+from ..layouts import Layout, Layouts
 from ..rewrite import Match, Miss, Result, Rewrite
 
 

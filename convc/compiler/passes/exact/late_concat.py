@@ -20,7 +20,7 @@ from ...ops.join import Concat
 from ...ops.pool import AvgPool, MaxPool
 from ..channels import is_depthwise
 from ..forms import fresh, only_reader, planned, why_not_alone
-from ..layout import taken
+from ..layouts import taken
 from ..rewrite import Match, Miss, Rewrite
 from ..worth import Price, price
 

@@ -15,6 +15,7 @@ from ...ops.activation import Elementwise
 from ...ops.arithmetic import Mul
 from ...ops.conv import Conv
 from ...ops.join import Concat
+from ...ops.pool import AvgPool, MaxPool
 from ...ops.resize import Resize
 from ..forms import fresh, planned
 from ..rewrite import Match, Miss, Rewrite
@@ -74,8 +75,8 @@ def _is_gate(gate: TensorType, whole: TensorType) -> bool:
 
 
 def _in_blocks(edit: Editor, value: str) -> bool:
-    """Whether a convolution or a concat writes the value, or what maps each element of such a value by itself."""
+    """Whether a convolution or a concat writes the value, or what pools or maps such a value."""
     node = edit.node(value)
-    while node is not None and isinstance(node.op, Elementwise):
+    while node is not None and isinstance(node.op, Elementwise | AvgPool | MaxPool):
         node = edit.node(node.inputs[0])
     return node is not None and isinstance(node.op, Conv | Concat)

@@ -23,7 +23,7 @@ from ...ops.global_pool import GlobalAvgPool, GlobalMaxPool
 from ...ops.join import Concat
 from ...ops.pool import AvgPool, MaxPool
 from ..channels import Segment
-from ..layout import Layout, Layouts
+from ..layouts import Layout, Layouts
 from ..rewrite import Match, Miss, Result, Rewrite
 from ..worth import Price, price
 

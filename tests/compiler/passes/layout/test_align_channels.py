@@ -10,7 +10,7 @@ from convc.compiler.ir.text import graph
 from convc.compiler.ops.conv import Conv
 from convc.compiler.passes import WORTHS, Worth
 from convc.compiler.passes.channels import Segment, resolved, tie
-from convc.compiler.passes.exact import AlignChannels
+from convc.compiler.passes.layout import AlignChannels
 from convc.compiler.passes.manager import PassManager
 from convc.compiler.probe import TorchProbe, randomised, whole
 from tests.compiler.ir.graphs import models

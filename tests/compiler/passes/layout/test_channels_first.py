@@ -7,7 +7,7 @@ import pytest
 from convc.compiler.ir import Model
 from convc.compiler.ir.text import graph
 from convc.compiler.passes import WORTHS, Worth
-from convc.compiler.passes.exact import ChannelsFirst
+from convc.compiler.passes.layout import ChannelsFirst
 from convc.compiler.passes.manager import PassManager
 from convc.compiler.probe import TorchProbe, whole
 

@@ -6,7 +6,7 @@ import pytest
 
 from convc.compiler.ir.text import graph
 from convc.compiler.passes import TARGETS, WORTHS
-from convc.compiler.passes.exact import WidenGates
+from convc.compiler.passes.layout import WidenGates
 from convc.compiler.passes.manager import PassManager
 from convc.compiler.probe import TorchProbe, whole
 
