@@ -8,7 +8,9 @@ from .fold_batchnorm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_pad import FoldPad
 from .fold_shuffle import FoldShuffle
+from .fuse_pointwise import FusePointwise
 from .late_concat import LateConcat
+from .merge_branches import MergeBranches
 from .merge_equal import MergeEqual
 from .merge_picks import MergePicks
 from .name_activations import NameActivations
@@ -24,7 +26,9 @@ __all__ = [
     "FoldConstants",
     "FoldPad",
     "FoldShuffle",
+    "FusePointwise",
     "LateConcat",
+    "MergeBranches",
     "MergeEqual",
     "MergePicks",
     "NameActivations",
