@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_a_multi_branch_network_deploys_as_published(variant: str) -> None:
     assert (found.params, f"{found.macs / 1e6:.0f}") == (params, macs)
     nodes = list(deployed.graph)
     assert [node.op.name for node in nodes] == ["conv", "relu"] * blocks + ["global_avg_pool", "linear"]
-    assert all(node.inputs == (above.name,) for above, node in zip(nodes, nodes[1:], strict=False))
+    assert all(node.inputs == (above.name,) for above, node in pairwise(nodes))
     assert all(set(node.params) == {"weight", "bias"} for node in nodes if node.op.name == "conv")
 
 
