@@ -85,6 +85,13 @@ def cli() -> None:
     show_default=True,
     help="0 no passes, 1 always cheaper, 2 all exact.",
 )
+@click.option(
+    "--target",
+    type=click.Choice(["generic", "ort-cpu", "ort-cuda"]),
+    default="generic",
+    show_default=True,
+    help="The runtime that the model is shaped for.",
+)
 @click.option("--enable", multiple=True, metavar="PASS", help="Add a pass.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out.")
 @click.option("--explain", is_flag=True, help="For every site: applied, or refused and why.")
@@ -114,6 +121,7 @@ def build(spec: str, output: str | None, **given: Any) -> None:
         level=int(given["level"]),
         enable=given["enable"],
         disable=given["disable"],
+        target=given["target"],
         via=given["via"],
         verify=not given["no_verify"],
     )

@@ -36,6 +36,7 @@ class BuildOptions:
     opset, runtime   see releases.py
     level    0 no passes, 1 exact and always cheaper, 2 all exact
     enable, disable  passes added to or taken from the level's
+    target   "generic", or the runtime that the model is shaped for: "ort-cpu", "ort-cuda"
     via      "direct" from our own graph, or "torch" through torch.onnx.export
     verify   prove every rewrite in float64, and compare the file in ONNX Runtime with the network in PyTorch
     """
@@ -48,6 +49,7 @@ class BuildOptions:
     level: int = 2
     enable: Sequence[str] = ()
     disable: Sequence[str] = ()
+    target: str = "generic"
     via: str = "direct"
     verify: bool = True
 
@@ -125,7 +127,9 @@ def build_network(
         network, None if options.weights is None else Path(options.weights), options.family, options.seed
     )
     clock.stage("passes")
-    compiled = compile_model(numbers.model, level=options.level, enable=options.enable, disable=options.disable)
+    compiled = compile_model(
+        numbers.model, level=options.level, enable=options.enable, disable=options.disable, target=options.target
+    )
     proven = _proof(compiled, options)
     clock.stage("lowering")
     resolved = resolved_text(network, numbers.families)

@@ -75,6 +75,7 @@ def manifest_of(
             "level": options.level,
             "enable": list(options.enable),
             "disable": list(options.disable),
+            "target": options.target,
             "via": options.via,
             "seed": options.seed,
         },

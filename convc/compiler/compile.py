@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import PassError, ProviderError, UsageError
 from .ir import Model, Region
-from .passes import ALLOWED, PASSES, PIPELINES, Optimised, PassManager, PassRecord
+from .passes import ALLOWED, PASSES, PIPELINES, TARGETS, Optimised, PassManager, PassRecord
 from .passes import prove as prove_records
 from .passes.rewrite import Rewrite
+from .passes.worth import WORTHS
 
 if TYPE_CHECKING:
     from .lower.onnx_model import OnnxModel
+
+# The level from which on passes for one target run.
+FOR_TARGET = 2
 
 WITHOUT_PROOF = "build with --no-verify: the model is the same, but nothing is proven"
 
@@ -41,12 +45,20 @@ class Compiled:
         return self.optimised.records
 
 
-def compile_model(model: Model, *, level: int = 2, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> Compiled:
-    """Run the passes of a level, structure checked, numbers not yet proven: `prove` does that.
+def compile_model(
+    model: Model,
+    *,
+    level: int = 2,
+    enable: Sequence[str] = (),
+    disable: Sequence[str] = (),
+    target: str = "generic",
+    cost_model: bool = True,
+) -> Compiled:
+    """Run the passes of a level for a target, structure checked, numbers not yet proven: `prove` does that.
 
     Raises PassError where a pass left an invalid graph, UsageError for unknown passes.
     """
-    passes = pipeline(level, enable, disable)
+    passes = pipeline(level, enable, disable, target, cost_model)
     optimised = PassManager(passes).run(model)
     return Compiled(model, optimised, passes, aliases(optimised.model, optimised.regions))
 
@@ -84,13 +96,24 @@ def need_torch(what: str, otherwise: str = "") -> None:
         raise ProviderError(f"{what} in torch, which is not installed", hint=hint)
 
 
-def pipeline(level: int, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> tuple[Rewrite[Any], ...]:
-    """The passes of a level, with some added in their place and some taken out. Raises UsageError."""
+def pipeline(
+    level: int,
+    enable: Sequence[str] = (),
+    disable: Sequence[str] = (),
+    target: str = "generic",
+    cost_model: bool = True,
+) -> tuple[Rewrite[Any], ...]:
+    """The passes of a level and a target, with some added in their place and some taken out, judging what pays by the
+    target's cost model, or not at all. Raises UsageError."""
+    if target not in TARGETS:
+        raise UsageError(f"there is no target {target!r}", hint=f"targets: {', '.join(TARGETS)}")
     for name in (*enable, *disable):
         if name not in PASSES:
             raise UsageError(f"there is no pass {name!r}", hint=f"passes: {', '.join(PASSES)}")
-    names = {p.name for p in PIPELINES[level]} | set(enable)
-    return tuple(p for name, p in PASSES.items() if name in names and name not in disable)
+    extra = TARGETS[target] if level >= FOR_TARGET else ()
+    names = {p.name for p in (*PIPELINES[level], *extra)} | set(enable)
+    worth = replace(WORTHS[target], enabled=cost_model)
+    return tuple(p.judged_by(worth) for name, p in PASSES.items() if name in names and name not in disable)
 
 
 def aliases(model: Model, regions: Iterable[Region]) -> dict[str, str]:

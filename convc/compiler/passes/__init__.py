@@ -9,6 +9,7 @@ from typing import Any
 from .exact import DropDead, DropIdentity, ExpandC4, FoldBatchNorm
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
+from .worth import WORTHS, Price, Verdict, Worth, price
 
 Pipeline = tuple[Rewrite[Any], ...]
 
@@ -30,10 +31,15 @@ O3: Pipeline = O2
 
 PIPELINES: tuple[Pipeline, ...] = (O0, O1, O2, O3)
 
+# What follows from O2 on, for one runtime alone: exact everywhere, and measured to pay there.
+TARGETS: Mapping[str, Pipeline] = MappingProxyType({"generic": (), "ort-cpu": (), "ort-cuda": ()})
+
 # Every pass by name, in the order in which they run.
-PASSES: Mapping[str, Rewrite[Any]] = MappingProxyType({one.name: one for one in O3})
+PASSES: Mapping[str, Rewrite[Any]] = MappingProxyType(
+    {one.name: one for one in (*O3, *(one for extra in TARGETS.values() for one in extra))}
+)
 
 __all__ = [
-    "ALLOWED", "O0", "O1", "O2", "O3", "PASSES", "PIPELINES", "Match", "Miss", "Optimised", "PassManager", "PassRecord",
-    "Pipeline", "Probe", "Result", "Rewrite", "prove",
+    "ALLOWED", "O0", "O1", "O2", "O3", "PASSES", "PIPELINES", "TARGETS", "WORTHS", "Match", "Miss", "Optimised",
+    "PassManager", "PassRecord", "Pipeline", "Price", "Probe", "Result", "Rewrite", "Verdict", "Worth", "price", "prove",
 ]  # fmt: skip
