@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from convc.compiler.errors import ShapeError
-from tests.fuzz.layers import Piece, avg_pool, batch_norm, conv, curve, depthwise, divisor, pointwise, widths
+from tests.fuzz.layers import Piece, avg_pool, batch_norm, conv, curve, divisor, pointwise, widths
 from tests.fuzz.sketch import Sketch
 
 
@@ -72,9 +73,7 @@ def mobile_one(s: Sketch, x: str) -> str:
 
 
 def depthwise_same(s: Sketch, x: str, size: int) -> str:
-    return s.put(
-        "conv", x, out=s.channels(x), groups=s.channels(x), kernel=size, padding=size // 2, bias=s.chance(0.3)
-    )
+    return s.put("conv", x, out=s.channels(x), groups=s.channels(x), kernel=size, padding=size // 2, bias=s.chance(0.3))
 
 
 def residual(s: Sketch, x: str) -> str:
@@ -128,7 +127,7 @@ def split(s: Sketch, x: str) -> str:
     places = sorted({0, channels, *(s.random.randrange(1, channels) for _ in range(s.one([1, 1, 2])))})
     if s.chance(0.15):
         places = places[1:]  # the first channels are read by nobody
-    parts = [s.put("slice", x, start=a, end=b) for a, b in zip(places, places[1:], strict=False)]
+    parts = [s.put("slice", x, start=a, end=b) for a, b in pairwise(places)]
     parts = [s.one([curve, batch_norm])(s, p) if s.chance(0.35) else p for p in parts]
     if s.chance(0.2):
         s.random.shuffle(parts)
@@ -139,7 +138,9 @@ def split(s: Sketch, x: str) -> str:
 def duplicates(s: Sketch, x: str) -> str:
     """The same expression twice, with the same parameters, or with others, or with one argument changed."""
     first = conv(s, x, stride=1, dilation=1)
-    changes: dict[str, Any] = {} if s.chance(0.7) else s.one([{"bias": False}, {"padding_mode": "replicate"}, {"padding": 2}])
+    changes: dict[str, Any] = (
+        {} if s.chance(0.7) else s.one([{"bias": False}, {"padding_mode": "replicate"}, {"padding": 2}])
+    )
     second = s.again(first, **changes) if s.chance(0.75) else s.put("conv", x, **dict(s.nodes[first].op.arguments()))
     ends = [first, second]
     if s.chance(0.5):

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from convc.compiler.errors import ShapeError
 from tests.fuzz.layers import (
-    Piece, avg_pool, batch_norm, conv, curve, depthwise, divisor, max_pool, pad, pixel_shuffle, pointwise, resize, widths,
-)  # fmt: skip
+    Piece,
+    avg_pool,
+    batch_norm,
+    conv,
+    curve,
+    depthwise,
+    divisor,
+    max_pool,
+    pad,
+    pixel_shuffle,
+    pointwise,
+    resize,
+    widths,
+)
 from tests.fuzz.sketch import Sketch
 
 

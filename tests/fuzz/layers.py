@@ -104,9 +104,7 @@ def curve(s: Sketch, x: str) -> str:
 
 def max_pool(s: Sketch, x: str) -> str:
     size = s.one([1, 2, 3])
-    return s.put(
-        "max_pool", x, kernel=size, stride=s.one([1, 2, 2]), padding=s.one([0, size // 2]), ceil=s.chance(0.3)
-    )
+    return s.put("max_pool", x, kernel=size, stride=s.one([1, 2, 2]), padding=s.one([0, size // 2]), ceil=s.chance(0.3))
 
 
 def avg_pool(s: Sketch, x: str) -> str:
