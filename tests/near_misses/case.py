@@ -1,0 +1,85 @@
+"""A near miss: a graph in which a merge looks right, the graph that the careless merge would leave, and its numbers.
+
+The careless graph takes parameters of the same name and shape from the graph before; `params` says what it computes anew, by
+formulas in numpy of its own (`formulas`), not by the compiler's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convc.compiler.ir import Model, Param, Stored
+from convc.compiler.ir.text import graph
+from convc.compiler.passes import PASSES, PassManager
+
+Array = NDArray[Any]
+Held = Mapping[str, Array]
+Formula = Callable[[Held], Mapping[str, Array]]
+
+
+def _nothing(p: Held) -> Mapping[str, Array]:
+    return {}
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """`merge` is what must not be made; `why` tells this case from its siblings."""
+
+    merge: str
+    why: str
+    before: str
+    careless: str
+    params: Formula = field(default=_nothing, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.merge}: {self.why}".replace(" ", "-")
+
+    def model(self) -> Model:
+        """The graph before, with numbers that tell."""
+        drawn = graph(self.before)
+        return replace(drawn, params={name: _telling(name, p.shape) for name, p in drawn.params.items()})
+
+    def merged(self) -> Model:
+        """What the careless merge leaves."""
+        held = {name: param.evaluate().astype(np.float64) for name, param in self.model().params.items()}
+        drawn = graph(self.careless)
+        values = {**held, **self.params(held)}
+        params: dict[str, Param] = {}
+        for name, param in drawn.params.items():
+            value = np.asarray(values[name], np.float64)
+            assert value.shape == param.shape, f"{name}: {value.shape}, wanted {param.shape}"
+            params[name] = Stored(value)
+        return replace(drawn, params=MappingProxyType(params))
+
+
+def _telling(name: str, shape: tuple[int, ...]) -> Param:
+    """Away from 0, of either sign; variances above it."""
+    rng = np.random.default_rng(crc32(name.encode()))
+    sizes = rng.uniform(0.4, 1.6, shape)
+    return Stored(sizes if name.endswith("running_var") else sizes * rng.choice([-1.0, 1.0], shape))
+
+
+def optimised(model: Model) -> Model:
+    """By every pass there is, in order, twice: whatever is exact happens, for the cost model is off."""
+    passes = [one.judged_by(replace(one.worth, enabled=False)) for one in PASSES.values()]
+    return PassManager([*passes, *passes]).run(model).model
+
+
+def structure(model: Model) -> tuple[Counter[str], int]:
+    """Operators with their arguments, and how many parameters they hold: what of a merge shows without its numbers."""
+    nodes = Counter(f"{node.op.name}{sorted(node.op.arguments().items())}" for node in model.graph)
+    return nodes, len(model.params)
+
+
+def cases(merge: str, rows: Sequence[tuple[str, str, str, Formula]]) -> Iterator[NearMiss]:
+    """Near misses of one merge: (why, before, careless, params)."""
+    for why, before, careless, params in rows:
+        yield NearMiss(merge, why, before, careless, params)
