@@ -10,10 +10,10 @@ import pytest
 from convc.compiler.ir import Model
 from convc.compiler.ops.conv_transpose import ConvTranspose
 from convc.compiler.passes import PassManager
-from tests.fuzz.__main__ import sweep
 from tests.fuzz.drawing import drawn
 from tests.fuzz.judging import ORDERS, Sound, again, check, evaluated, order, sizes, values
 from tests.fuzz.running import apart, by_onnxruntime, by_reference, exported, face
+from tests.fuzz.sweeping import sweep
 
 QUICK = 60
 SLOW = 2000

@@ -121,16 +121,16 @@ def _into_transposed(p: Held) -> dict[str, np.ndarray]:
 
 # A factor along the width, where there are as many columns as channels.
 ALONG = (
-    ("behind a conv", "c = conv(x, out=7)\nk = parameter(shape=[7])\ny = mul(c, k)", "c"),
-    ("behind a 1 x 1", "c = conv(x, out=7, kernel=1)\nk = parameter(shape=[7])\ny = mul(k, c)", "c"),
-    ("along the height", "c = conv(x, out=7)\nk = parameter(shape=[7, 1])\ny = mul(c, k)", "c"),
-    ("with leading ones", "c = conv(x, out=7)\nk = parameter(shape=[1, 1, 1, 7])\ny = mul(c, k)", "c"),
-    ("behind a conv_transpose", "c = conv_transpose(x, out=14)\nk = parameter(shape=[14])\ny = mul(c, k)", "c"),
+    ("behind a conv", "c = conv(x, out=7)\nk = parameter(shape=[7])\ny = mul(c, k)"),
+    ("behind a 1 x 1", "c = conv(x, out=7, kernel=1)\nk = parameter(shape=[7])\ny = mul(k, c)"),
+    ("along the height", "c = conv(x, out=7)\nk = parameter(shape=[7, 1])\ny = mul(c, k)"),
+    ("with leading ones", "c = conv(x, out=7)\nk = parameter(shape=[1, 1, 1, 7])\ny = mul(c, k)"),
+    ("behind a conv_transpose", "c = conv_transpose(x, out=14)\nk = parameter(shape=[14])\ny = mul(c, k)"),
 )
 
 
 def along_another_axis() -> Iterator[NearMiss]:
-    for why, lines, conv in ALONG:
+    for why, lines in ALONG:
         first = lines.splitlines()[0]
         yield NearMiss(
             "factor per column into the conv", why, f"{IMAGE}\n{lines}", f"{IMAGE}\n{first.replace('c =', 'y =')}",

@@ -14,14 +14,16 @@ the recorded ones are used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any, cast
 
 from ..errors import ShapeError
-from ..ir import Dim, Node, Param, Region, SymDim, TensorType
+from ..ir import Dim, Node, Op, Param, Region, SymDim, TensorType
 from ..ir.dims import Symbol
 from ..ops.conv_transpose import ConvTranspose
+from ..ops.sizes import TorchSizes, compute
 
 Types = Mapping[str, TensorType]
 
@@ -43,13 +45,33 @@ class Side:
         for node in self.nodes:
             given = [types[name] for name in node.inputs]
             try:
-                types[node.name] = node.op.infer(*given)
+                types[node.name] = _sized(node.op, given).infer(*given)
                 wanted = node.op.params(*given)
             except (ShapeError, AssertionError):
                 return None
             if any(self.params[node.params[role]].shape != kind.shape for role, kind in wanted.items()):
                 return None
         return types
+
+
+def _sized(op: Op, given: Sequence[TensorType]) -> Op:
+    """The operator with its dynamic sizes (a reshape to [0, 8, H, W]) as the numbers they are at these inputs."""
+    shape = getattr(op, "of", ())
+    if not shape:
+        return op
+    known = TorchSizes(given[0])
+    dims = {name: value for name, value in vars(op).items() if name != "of" and _dynamic(value)}
+    found = {name: _each(value, lambda dim: int(compute(dim, shape, known))) for name, value in dims.items()}
+    sized: Op = replace(cast(Any, op), of=(), **found)
+    return sized
+
+
+def _dynamic(value: object) -> bool:
+    return isinstance(value, SymDim) or (isinstance(value, tuple) and any(isinstance(v, SymDim) for v in value))
+
+
+def _each(value: Any, change: Callable[[Dim], int]) -> Any:
+    return tuple(map(change, value)) if isinstance(value, tuple) else change(value)
 
 
 @dataclass(frozen=True)
