@@ -120,7 +120,7 @@ def test_a_promise_of_a_dynamic_size_is_kept_where_it_matters() -> None:
     [
         "b = reshape(a, shape=[0, 2, 2, (H), (W)])\nc = reshape(b, shape=[0, 4, (H), (W)])",
         "b = resize(a, size=[(2 * H), (W)])\nc = crop(b, size=[(H), (W)])",
-        "b = pad(a, padding=[(H // 2), 1])\nc = slice(b, axis=2, end=(H))",
+        "b = pad(a, padding=[(H), 1])\nc = slice(b, axis=2, end=(H))",
     ],
 )
 def test_a_dynamic_size_among_the_arguments_is_known_where_the_network_runs(line: str) -> None:
