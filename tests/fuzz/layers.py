@@ -55,7 +55,7 @@ def conv(s: Sketch, x: str, **given: Any) -> str:
         "groups": divisor(s, s.channels(x), out) if s.chance(0.3) else 1,
         "padding": pads(s, size, (spread,) * len(size)),
     }
-    if s.chance(0.04):
+    if s.chance(0.04) and s.static(x):
         chosen["padding_mode"] = s.one(["reflect", "replicate", "circular"])
     return s.put("conv", x, out=out, **(chosen | given))
 
@@ -147,7 +147,7 @@ def pad(s: Sketch, x: str) -> str:
         return s.put("pad", x, padding=(s.one([0, 1]), 1), axes=(1,))
     amounts = tuple(s.one([0, 1, 1, 2]) for _ in range(2 * count)) if s.chance(0.4) else (1,)
     luck = s.random.random()
-    if luck < 0.7:
+    if luck < 0.7 or not s.static(x):
         return s.put("pad", x, padding=amounts)
     return s.put("pad", x, padding=amounts, **({"value": -1.5} if luck < 0.85 else {"mode": "reflect"}))
 

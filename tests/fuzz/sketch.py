@@ -58,6 +58,10 @@ class Sketch:
         """The smallest spatial size; dynamic ones count as many."""
         return min(dim if isinstance(dim, int) else 16 for dim in self.type(value).spatial)
 
+    def static(self, value: str) -> bool:
+        """Whether all sizes are numbers: a border copied from an axis of any size may ask for more than is there."""
+        return not self.type(value).symbols() - {"N"}
+
     # -- writing
 
     def input(self, name: str, *shape: Dim) -> str:

@@ -6,8 +6,9 @@ formulas in numpy of its own (`formulas`), not by the compiler's.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -74,12 +75,17 @@ def optimised(model: Model) -> Model:
 
 
 def structure(model: Model) -> tuple[Counter[str], int]:
-    """Operators with their arguments, and how many parameters they hold: what of a merge shows without its numbers."""
-    nodes = Counter(f"{node.op.name}{sorted(node.op.arguments().items())}" for node in model.graph)
-    return nodes, len(model.params)
+    """Each operator with its arguments and, nested, those it reads; and how many parameters there are.
+
+    That is what of a merge shows without its numbers.
+    """
+    written = {name: name for name in model.graph.inputs}
+    for node in model.graph:
+        reads = ", ".join(written[name] for name in node.inputs)
+        written[node.name] = f"{node.op.name}{sorted(node.op.arguments().items())}({reads})"
+    return Counter(written[node.name] for node in model.graph), len(model.params)
 
 
-def cases(merge: str, rows: Sequence[tuple[str, str, str, Formula]]) -> Iterator[NearMiss]:
-    """Near misses of one merge: (why, before, careless, params)."""
-    for why, before, careless, params in rows:
-        yield NearMiss(merge, why, before, careless, params)
+def reading(lines: str, old: str, new: str) -> str:
+    """Lines of a graph, with a value that is read under another name."""
+    return re.sub(rf"(?<=[(= ]){old}(?=[,)]|$)", new, lines, flags=re.MULTILINE)

@@ -54,7 +54,7 @@ def pair(p: Held, first: str, second: str, to: str) -> Mapping[str, Array]:
         part = np.einsum("om,mi...->oi...", b[(slice(None), slice(None), *place)], a)
         weight[(slice(None), slice(None), *(slice(u, u + k) for u, k in zip(place, a.shape[2:], strict=True)))] += part
     inner = p.get(f"{first}.bias", np.zeros(a.shape[0]))
-    bias = np.einsum("om...,m->o", b, inner) + p.get(f"{second}.bias", np.zeros(1))
+    bias = b.sum(tuple(range(2, b.ndim))) @ inner + p.get(f"{second}.bias", np.zeros(1))
     return {f"{to}.weight": weight, f"{to}.bias": bias}
 
 
