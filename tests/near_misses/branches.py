@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tests.near_misses.case import Formula, NearMiss, reading
+from tests.near_misses.case import Formula, Held, NearMiss, reading
 from tests.near_misses.formulas import behind, dirac, norm, stacked, summed, uniform
 
 IMAGE = "input x: [N, 4, 8, 8]"
@@ -153,7 +153,7 @@ def pools() -> Iterator[NearMiss]:
     )  # fmt: skip
 
 
-def _pooled_norm(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _pooled_norm(p: Held) -> dict[str, np.ndarray]:
     factor, offset = norm(p, "n")
     folded = behind(p, "c", factor, offset)
     return {
@@ -184,9 +184,11 @@ def siblings() -> Iterator[NearMiss]:
             "siblings", f"{curve} behind one", f"{IMAGE}\na = conv(x)\nc = conv(x)\nb = {curve}(c)\ny = concat(a, b)",
             f"{IMAGE}\ny = conv(x, out=8)", lambda p: stacked(p, "a", "c", to="y"),
         )  # fmt: skip
+    tail = "output y = y\noutput z = z"
     yield NearMiss(
-        "siblings", "read the other way round", f"{IMAGE}\na = conv(x)\nb = conv(x)\ny = concat(b, a)\nz = sub(a, b)\noutput y = y\noutput z = z",
-        f"{IMAGE}\ny = conv(x, out=8)\ns = slice(y, end=4)\nt = slice(y, start=4)\nz = sub(s, t)\noutput y = y\noutput z = z",
+        "siblings", "read the other way round",
+        f"{IMAGE}\na = conv(x)\nb = conv(x)\ny = concat(b, a)\nz = sub(a, b)\n{tail}",
+        f"{IMAGE}\ny = conv(x, out=8)\ns = slice(y, end=4)\nt = slice(y, start=4)\nz = sub(s, t)\n{tail}",
         lambda p: stacked(p, "a", "b", to="y"),
     )  # fmt: skip
 

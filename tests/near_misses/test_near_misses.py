@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fuzz.judging import error, evaluated, sizes, values
-from tests.near_misses import affine, branches, others, pairs
+from tests.near_misses import affine, branches, lookalikes, others, pairs
 from tests.near_misses.case import NearMiss, optimised, structure
 
 CASES: tuple[NearMiss, ...] = (
@@ -16,6 +16,7 @@ CASES: tuple[NearMiss, ...] = (
     *branches.near_misses(),
     *pairs.near_misses(),
     *others.near_misses(),
+    *lookalikes.near_misses(),
 )
 
 
