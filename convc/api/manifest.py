@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..compiler.compile import Compiled
     from ..compiler.ir import Model
     from ..compiler.passes import PassRecord
+    from ..compiler.tuning import Tuning
     from .builder import BuildOptions
     from .releases import Loads
     from .verify import Verification
@@ -52,6 +53,7 @@ def manifest_of(
     options: BuildOptions,
     files: Mapping[str, str],
     resolved: str,
+    tuning: Tuning | None = None,
 ) -> dict[str, Any]:
     """The manifest as data; keys are stable, units are in the names."""
     return {
@@ -76,9 +78,11 @@ def manifest_of(
             "enable": list(options.enable),
             "disable": list(options.disable),
             "target": options.target,
+            "cost_model": options.cost_model,
             "via": options.via,
             "seed": options.seed,
         },
+        "tuning": None if tuning is None else {"sha256": tuning.sha256, "decisions": dict(tuning.decisions)},
         "counted_at": sizes_for(network),
         "source": counts(network, compiled.source),
         "deployed": counts(network, compiled.model),

@@ -12,6 +12,7 @@ from .passes import ALLOWED, PASSES, PIPELINES, TARGETS, Optimised, PassManager,
 from .passes import prove as prove_records
 from .passes.rewrite import Rewrite
 from .passes.worth import WORTHS
+from .tuning import Decision
 
 if TYPE_CHECKING:
     from .lower.onnx_model import OnnxModel
@@ -53,12 +54,16 @@ def compile_model(
     disable: Sequence[str] = (),
     target: str = "generic",
     cost_model: bool = True,
+    decisions: Mapping[str, Decision] | None = None,
 ) -> Compiled:
     """Run the passes of a level for a target, structure checked, numbers not yet proven: `prove` does that.
 
+    cost_model  False: passes do whatever is exact, whether it pays or not
+    decisions   from a tuning record: what holds for a pass instead
+
     Raises PassError where a pass left an invalid graph, UsageError for unknown passes.
     """
-    passes = pipeline(level, enable, disable, target, cost_model)
+    passes = pipeline(level, enable, disable, target, cost_model, decisions)
     optimised = PassManager(passes).run(model)
     return Compiled(model, optimised, passes, aliases(optimised.model, optimised.regions))
 
@@ -102,6 +107,7 @@ def pipeline(
     disable: Sequence[str] = (),
     target: str = "generic",
     cost_model: bool = True,
+    decisions: Mapping[str, Decision] | None = None,
 ) -> tuple[Rewrite[Any], ...]:
     """The passes of a level and a target, with some added in their place and some taken out, judging what pays by the
     target's cost model, or not at all. Raises UsageError."""
@@ -112,8 +118,13 @@ def pipeline(
             raise UsageError(f"there is no pass {name!r}", hint=f"passes: {', '.join(PASSES)}")
     extra = TARGETS[target] if level >= FOR_TARGET else ()
     names = {p.name for p in (*PIPELINES[level], *extra)} | set(enable)
-    worth = replace(WORTHS[target], enabled=cost_model)
-    return tuple(p.judged_by(worth) for name, p in PASSES.items() if name in names and name not in disable)
+    decided = decisions or {}
+    never = {*disable, *(name for name, decision in decided.items() if decision == "never")}
+    return tuple(
+        p.judged_by(replace(WORTHS[target], enabled=cost_model and decided.get(name) != "always"))
+        for name, p in PASSES.items()
+        if name in names - never
+    )
 
 
 def aliases(model: Model, regions: Iterable[Region]) -> dict[str, str]:
