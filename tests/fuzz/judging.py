@@ -25,6 +25,7 @@ from convc.compiler.ir import Model
 from convc.compiler.lower.to_torch import evaluate, to_torch
 from convc.compiler.passes import PASSES, PassManager, Rewrite
 from convc.compiler.probe import TorchProbe
+from convc.compiler.probe.float64 import one_thread
 from tests.fuzz.drawing import drawn
 
 Array = NDArray[Any]
@@ -113,7 +114,7 @@ def values(model: Model, at: Mapping[str, int], seed: int = 0) -> dict[str, Arra
 def evaluated(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs by public name, through the module that people train."""
     module = to_torch(model, dtype="float64")
-    with torch.no_grad():
+    with one_thread():
         found = module(*(torch.from_numpy(inputs[name]) for name in model.graph.inputs))
     named = found if isinstance(found, dict) else {next(iter(model.graph.outputs)): found}
     return {name: value.numpy() for name, value in named.items()}
