@@ -11,13 +11,15 @@ Everything follows from the parameter's name and a seed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convc.compiler.ir import Op, Param, Stored
+from convc.compiler.ir import Model, Op, Param, Stored
 from convc.compiler.ir.types import ParamType
 from convc.compiler.ops.conv_transpose import ConvTranspose
 
@@ -28,6 +30,17 @@ def filled(name: str, op: Op, role: str, kind: ParamType, seed: int) -> Param:
     """The numbers of a parameter, in float32 as a checkpoint has them."""
     rng = np.random.default_rng([crc32(name.encode()), seed])
     return Stored(_values(rng, op, role, kind.shape).astype(np.float32))
+
+
+def telling(model: Model) -> Model:
+    """The model with parameters away from 0, of either sign; variances above it."""
+    return replace(model, params=MappingProxyType({name: _away(name, p.shape) for name, p in model.params.items()}))
+
+
+def _away(name: str, shape: tuple[int, ...]) -> Param:
+    rng = np.random.default_rng(crc32(name.encode()))
+    sizes = rng.uniform(0.4, 1.6, shape)
+    return Stored(sizes if name.endswith("running_var") else sizes * rng.choice([-1.0, 1.0], shape))
 
 
 def _values(rng: np.random.Generator, op: Op, role: str, shape: tuple[int, ...]) -> NDArray[np.float64]:

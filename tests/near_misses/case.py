@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from convc.compiler.ir import Model, Param, Stored
 from convc.compiler.ir.text import graph
 from convc.compiler.passes import PASSES, PassManager
+from tests.fuzz.numbers import telling
 
 Array = NDArray[Any]
 Held = Mapping[str, Array]
@@ -45,8 +45,7 @@ class NearMiss:
 
     def model(self) -> Model:
         """The graph before, with numbers that tell."""
-        drawn = graph(self.before)
-        return replace(drawn, params={name: _telling(name, p.shape) for name, p in drawn.params.items()})
+        return telling(graph(self.before))
 
     def merged(self) -> Model:
         """What the careless merge leaves."""
@@ -59,13 +58,6 @@ class NearMiss:
             assert value.shape == param.shape, f"{name}: {value.shape}, wanted {param.shape}"
             params[name] = Stored(value)
         return replace(drawn, params=MappingProxyType(params))
-
-
-def _telling(name: str, shape: tuple[int, ...]) -> Param:
-    """Away from 0, of either sign; variances above it."""
-    rng = np.random.default_rng(crc32(name.encode()))
-    sizes = rng.uniform(0.4, 1.6, shape)
-    return Stored(sizes if name.endswith("running_var") else sizes * rng.choice([-1.0, 1.0], shape))
 
 
 def optimised(model: Model) -> Model:
