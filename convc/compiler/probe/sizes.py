@@ -186,12 +186,15 @@ def recorded(inputs: Types, sides: Sequence[Side], least: int = 9) -> Plan:
     """The sizes of the network, batch 2 where the batch is free; dynamic ones get the first values from `least` that infer."""
     for values in _values(inputs, least):
         static = {name: type_.with_shape(*type_.at(values)) for name, type_ in inputs.items()}
+        # Deep inside, where (H + 3) // 4 - 9 rows are left, a small H leaves none.
+        if any(dim < 1 for type_ in static.values() for dim in type_.at({})):
+            continue
         double = {name: _batched(type_, 2) for name, type_ in static.items()}
         large = any(isinstance(t.numel, int) and t.numel > _MOST_ELEMENTS for t in double.values())
         for candidate in (static,) if large else (double, static):
             if all(side.types(candidate) is not None for side in sides):
                 return Plan(candidate, small=False)
-    # Let the run say what is wrong.
+    # Let the run say what is wrong, at the largest.
     return Plan(static, small=False)
 
 
