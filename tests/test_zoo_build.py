@@ -17,6 +17,11 @@ from convc.runtime.session import Session
 # Learnable values of the train form (auxiliary heads included), and 10^6 multiply-accumulates of the inference path as printed in
 # the literature or measured on torchvision's and timm's own models; at 224, LeNet 28, AlexNet's paper 227, NIN 32.
 PUBLISHED = {
+    "flattened_cnn": (9_086_442, "32.73"),
+    "p4cnn": (24_620, "11.67"),
+    "wavenet": (1_484_800, "332.6"),
+    "wavenet_medium": (1_269_760, "284.4"),
+    "wavenet_tokens": (1_484_800, "328.9"),
     "alexnet": (61_100_840, "714.2"),
     "alexnet_paper": (60_965_224, "724.4"),
     "googlenet": (13_004_888, "1498.4"),
@@ -202,7 +207,14 @@ SETTINGS = [
     ("cbam_resnet18", {"att_bias": False}, 224, 11_777_336, "1815"),
 ]
 # The smallest at which every kernel fits; the others take 32.
-SMALLEST = {"alexnet": 64, "alexnet_paper": 227, "googlenet_paper": 224, "inception_v3": 96, "nin_imagenet": 48}
+SMALLEST = {
+    "alexnet": 64,
+    "alexnet_paper": 227,
+    "googlenet_paper": 224,
+    "inception_v3": 96,
+    "nin_imagenet": 48,
+    "p4cnn": 28,
+}
 # One network of each file that takes any size.
 ANY_SIZE = (
     "alexnet",
@@ -218,6 +230,7 @@ ANY_SIZE = (
 FIXED_SIZE = {
     "alexnet_paper": "weights need a fixed number",
     "googlenet_paper": "weights need a fixed number",
+    "flattened_cnn": "weights need a fixed number",
     "lenet5": "dynamic size H",
     "lenet5_modern": "dynamic size H",
 }
@@ -277,22 +290,22 @@ def test_every_shipped_network_is_proven_and_runs(variant: str, tmp_path: Path) 
     build = convc.build(variant, tmp_path / "small", size=small)
     assert build.verification.ok
     assert (build.manifest["proof"]["whole_network_error"] or 0) <= build.manifest["proof"]["allowed"]
-    _runs(build.path, build, {"H": small, "W": small})
+    _runs(build.path, build, {"H": small, "W": small, "L": small})
     if variant in FIXED_SIZE:
         return
     # One file for two sizes more; the second is not square, nor even where nothing promises it.
     anywhere = convc.build(variant, tmp_path / "any", size="dynamic", verify=False)
     promised = [anywhere.network.spec.symbols.get(symbol, {}).get("multiple", 1) for symbol in ("H", "W")]
-    _runs(anywhere.path, build, {"H": small, "W": small})
+    _runs(anywhere.path, build, {"H": small, "W": small, "L": small})
     sizes = [(small + more) // multiple * multiple for more, multiple in zip((33, 69), promised, strict=True)]
-    _runs(anywhere.path, anywhere, dict(zip(("H", "W"), sizes, strict=True)))
+    _runs(anywhere.path, anywhere, dict(zip(("H", "W", "L"), (*sizes, small + 5), strict=True)))
 
 
 def _runs(path: Path, build: convc.Build, sizes: dict[str, int]) -> None:
     """At batch 1 and 3 in ONNX Runtime, as the network before any pass in PyTorch."""
     session = Session(path)
     for batch in (1, 3):
-        feeds = random_feeds(build.network.graph.inputs, {**sizes, "N": batch})
+        feeds = random_feeds(build.network.graph, {**sizes, "N": batch})
         double, single = run_both(build.compiled.source, feeds)
         parity = compare(double, session.run(feeds), allowed(single, double))
         assert parity.ok, (batch, sizes, parity.differences)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,11 @@ def manifest_of(
         "source": counts(network, compiled.source),
         "deployed": counts(network, compiled.model),
         "passes": [_record(record) for record in compiled.records],
-        "proof": {"allowed": ALLOWED, "whole_network_error": _power(compiled.whole_error)},
+        "proof": {
+            "allowed": ALLOWED,
+            "whole_network_error": _power(compiled.whole_error),
+            **({} if compiled.rounding is None else {"rounding": _power(compiled.rounding)}),
+        },
         "verification": verification.data(),
         "files": dict(files),
     }
@@ -97,14 +102,16 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def counts(network: Network, model: Model) -> dict[str, int]:
-    """Nodes, learnable values (train_only included), MACs of the inference path."""
+def counts(network: Network, model: Model) -> dict[str, Any]:
+    """Nodes, in all and by operator; learnable values (train_only included); MACs and bytes moved of the inference path."""
     found = costs(model, sizes_for(network))
     return {
         "nodes": len(model.graph),
         "params": found.params,
         "macs": found.macs,
         "attention_macs": found.attention_macs,
+        "bytes": found.bytes,
+        "operators": dict(sorted(Counter(node.op.name for node in model.graph).items())),
     }
 
 

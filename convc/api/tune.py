@@ -138,7 +138,7 @@ def _feeds(model: Model) -> dict[str, Any]:
     """Random images at the sizes that prices are counted at."""
     from .verify import random_feeds
 
-    return dict(random_feeds(model.graph.inputs, sizes(model.graph.inputs)))
+    return dict(random_feeds(model.graph, sizes(model.graph.inputs)))
 
 
 def _machine() -> dict[str, Any]:

@@ -11,13 +11,19 @@ from typing import Any
 
 from .exact import (
     DropDead,
+    DropDeadChannels,
     DropIdentity,
     ExpandC4,
     FoldBatchNorm,
+    FoldConstants,
+    FoldPad,
     FoldShuffle,
     LateConcat,
+    MergeEqual,
     MergePicks,
+    NameActivations,
     NarrowPointwise,
+    PullStrides,
 )
 from .layout import AlignChannels, ChannelsFirst, WidenGates
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
@@ -32,12 +38,19 @@ O0: Pipeline = ()
 O1: Pipeline = (
     DropDead(),  # a head that goes may have been what kept a conv from its batch norm
     DropIdentity(),  # so may a dropout between the two
+    FoldConstants(),
+    MergeEqual(),
+    NameActivations(),
+    FoldPad(),
     ExpandC4(),  # an ordinary batch norm behind an ordinary conv folds
     FoldBatchNorm(),
+    MergePicks(),
+    FoldShuffle(),
+    DropDeadChannels(),  # what no choice of channels takes, once there is one choice and not two
 )
 
 # All that is exact and pays by the cost model.
-O2: Pipeline = (*O1, MergePicks(), FoldShuffle(), NarrowPointwise(), LateConcat())
+O2: Pipeline = (*O1, PullStrides(), NarrowPointwise(), LateConcat())
 
 # The same, but for passes that may lose what was measured on a machine decides (tuning.py).
 O3: Pipeline = O2

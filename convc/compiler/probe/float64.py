@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 from zlib import crc32
 
@@ -137,16 +138,18 @@ def _held(node: Node, param: Param, numbers: Numbers | None) -> Tensor | Strips:
     return (numbers or Numbers()).tensor(param)
 
 
-def dense(types: Mapping[str, TensorType], seed: int, positive: bool = False) -> dict[str, Tensor]:
-    """Seeded values for each type: normal (or above 1/2), whole numbers from 0 to 9, or true and false."""
-    return {name: _dense(name, type_, seed, positive) for name, type_ in types.items()}
+def dense(
+    types: Mapping[str, TensorType], seed: int, positive: bool = False, below: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Tensor]:
+    """Seeded values for each type: normal (or above 1/2), whole numbers from 0 to 9 or `below` a limit, or true and false."""
+    return {name: _dense(name, type_, seed, positive, below.get(name, 10)) for name, type_ in types.items()}
 
 
-def _dense(name: str, type_: TensorType, seed: int, positive: bool) -> Tensor:
+def _dense(name: str, type_: TensorType, seed: int, positive: bool, below: int) -> Tensor:
     source = torch.Generator().manual_seed(crc32(name.encode()) ^ seed)
     shape = type_.at({})
     if type_.dtype is DType.int64:
-        return torch.randint(0, 10, shape, generator=source)
+        return torch.randint(0, below, shape, generator=source)
     if type_.dtype is DType.bool:
         return torch.rand(shape, generator=source) < 0.5
     values = torch.randn(shape, generator=source, dtype=torch.float64)
@@ -232,6 +235,12 @@ class _Torch:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
+
+    def tensor(self, data: Any, **given: Any) -> Tensor:
+        """A number written in a spec is what it says: 0.1 is not its float32 neighbour here."""
+        if given.get("dtype") is torch.float32:
+            given["dtype"] = torch.float64
+        return torch.tensor(data, **given)
 
 
 _TORCH = _Torch()
