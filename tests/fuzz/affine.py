@@ -125,6 +125,8 @@ def mish(s: Sketch, x: str) -> str:
 
 def gate(s: Sketch, x: str) -> str:
     """Squeeze and excite: a factor per channel that is no constant."""
+    if s.chance(0.4):  # a whole block of channels
+        x = conv(s, x, out=16, groups=1)
     pooled = s.put("global_avg_pool", x, keepdims=True)
     inner = s.put("relu", pointwise(s, pooled, out=2, groups=1))
     up = pointwise(s, inner, out=s.channels(x), groups=1)

@@ -165,6 +165,16 @@ def shared(s: Sketch, x: str) -> str:
     return s.put("add", z, x) if s.chance(0.3) else z
 
 
+def ghost(s: Sketch, x: str) -> str:
+    """Half the channels by a 1 x 1, half by a depthwise convolution of those; then a stride, or a shortcut (Han et al., 2020)."""
+    first = s.put("relu", batch_norm(s, pointwise(s, x, out=s.one([2, 4]), groups=1)))
+    y = s.put("concat", first, batch_norm(s, depthwise_same(s, first, 3)))
+    if s.chance(0.5):
+        return s.put("conv", y, out=s.channels(y), groups=s.channels(y), stride=2, bias=s.chance(0.5))
+    other = s.put("concat", *(pointwise(s, x, out=s.channels(y) // 2, groups=1) for _ in range(2)))
+    return s.put("add", y, other)
+
+
 def pooled_branch(s: Sketch, x: str) -> str:
     """Inception's pool branch: a pool and a 1 x 1, in either order, beside a convolution."""
     y = pointwise(s, avg_pool(s, x)) if s.chance(0.5) else avg_pool(s, pointwise(s, x))
@@ -174,5 +184,5 @@ def pooled_branch(s: Sketch, x: str) -> str:
 
 BRANCHES: tuple[tuple[int, Piece], ...] = (
     (10, rep_block), (3, mobile_one), (5, residual), (5, siblings), (5, over_concat), (4, split), (4, duplicates),
-    (4, shared), (3, pooled_branch),
+    (4, shared), (3, pooled_branch), (2, ghost),
 )  # fmt: skip

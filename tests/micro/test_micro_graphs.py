@@ -63,15 +63,11 @@ def test_every_spec_has_a_row() -> None:
     assert sorted(row.name for row in ROWS) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+_WAITS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="no pass does it yet")
+
+
 def rows() -> list[Any]:
-    return [
-        pytest.param(
-            row,
-            id=row.name,
-            marks=[pytest.mark.xfail(raises=AssertionError, strict=True, reason="no pass does it yet")] * row.waits,
-        )
-        for row in ROWS
-    ]
+    return [pytest.param(row, id=row.name, marks=[_WAITS] * row.waits) for row in ROWS]
 
 
 def _model(name: str) -> Model:
