@@ -118,7 +118,7 @@ def evaluated(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
     with one_thread():
         found = module(*(torch.from_numpy(inputs[name]) for name in model.graph.inputs))
     named = found if isinstance(found, dict) else {next(iter(model.graph.outputs)): found}
-    return {name: value.numpy() for name, value in named.items()}
+    return {name: value.detach().numpy() for name, value in named.items()}
 
 
 def exactly(model: Model) -> Model:

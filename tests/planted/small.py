@@ -96,8 +96,8 @@ def strides() -> Iterator[Mutant]:
     yield stride("a window that looks between", "_step", padded, "a = conv(x)\nr = relu(a)\nb = conv(r, stride=2)")
     yield stride("a window that pads", "_step", padded,
                  "a = conv(x)\nr = relu(a)\nb = conv(r, kernel=1, stride=2, padding=[1, 1, 0, 0])")  # fmt: skip
-    yield stride("read at all places", "PullStrides._below", unasked,
-                 "a = conv(x)\nr = relu(a)\nb = conv(r, kernel=1, stride=2)\np = global_max_pool(a)\noutput y = b\noutput z = p")  # fmt: skip
+    lines = "a = conv(x)\nr = relu(a)\nb = conv(r, kernel=1, stride=2)\np = global_max_pool(a)"
+    yield stride("read at all places", "PullStrides._below", unasked, f"{lines}\noutput y = b\noutput z = p")
 
 
 def channels() -> Iterator[Mutant]:
