@@ -24,9 +24,7 @@ MAPS = "convc.compiler.algebra.linear_map"
 
 def linear() -> Iterator[Mutant]:
     yield _merge("taps in a corner", f"{COMBINE}:_spots", lambda f: lambda whole, part: list(range(part.size)))
-    yield _merge(
-        "dilation of the frame forgotten", f"{COMBINE}:_around", _one_step, STRIDED.replace("[3, 1]", "3, dilation=2")
-    )
+    yield _merge("dilation of the frame forgotten", f"{COMBINE}:_around", _one_step, HOLES)
     yield _merge("padding of the first branch kept", f"{COMBINE}:_around", _own_padding, SMALL_FIRST)
     yield _merge("groups side by side", f"{MAPS}:widened", _first_group, GROUPED, f"{COMBINE}:widened")
     yield _merge("shift of the norm forgotten", "linear:shift_of", lambda f: lambda bias, norm, scale: scale * 0)
