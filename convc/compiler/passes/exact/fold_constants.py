@@ -124,7 +124,9 @@ class FoldConstants(Rewrite[Known], name="fold_constants", root=(*_COMPUTE, Resh
         edit.set_inputs(node.name, ())
         edit.set_params(node.name, value=match.value)
         for source in sources:
-            if not edit.users(source) and not edit.is_output(source):
+            gone = edit.node(source)
+            if gone is not None and not edit.users(source) and not edit.is_output(source):
+                edit.add_origins(node.name, gone.origins)
                 edit.drop(source)
 
 

@@ -69,6 +69,7 @@ class MergePicks(Rewrite[Picks], name="merge_picks", root=(ChannelShuffle, Gathe
             edit.set_op(node.name, _op(match.indices).bind(edit.type_of(match.source)))
             edit.add_origins(node.name, first.origins)
         if _is_all(edit, match.source, match.indices):
+            _stand_for(edit, match.source, node.name)
             edit.bypass(node.name)
         if (
             first is not None
@@ -77,6 +78,13 @@ class MergePicks(Rewrite[Picks], name="merge_picks", root=(ChannelShuffle, Gathe
             and not edit.is_output(first.name)
         ):
             edit.drop(first.name)
+
+
+def _stand_for(edit: Editor, value: str, gone: str) -> None:
+    """Who writes `value` now stands for a node that goes, too; an input of the network cannot."""
+    node = edit.node(gone)
+    if edit.node(value) is not None and node is not None:
+        edit.add_origins(value, node.origins)
 
 
 def _op(indices: tuple[int, ...]) -> Op:

@@ -109,7 +109,7 @@ class PullStrides(Rewrite[Pull], name="pull_strides", root=(Conv, MaxPool, AvgPo
         for node in match.between:
             thinned: dict[str, str] = {}
             for value in [operand for sum_, operand in match.thinned if sum_.name == node.name]:
-                thin = planned(edit, fresh(edit, f"{value}.thinned"), _every(match.step), (value,), node)
+                thin = planned(edit, fresh(edit, f"{value}/thinned"), _every(match.step), (value,), node)
                 edit.insert(thin, {}, before=node.name)
                 thinned[value] = thin.name
             current = edit.node(node.name)
@@ -120,6 +120,7 @@ class PullStrides(Rewrite[Pull], name="pull_strides", root=(Conv, MaxPool, AvgPo
             if isinstance(node.op, Conv):
                 edit.set_op(node.name, replace(node.op, stride=(1,) * len(match.step)))
             else:
+                edit.add_origins(node.inputs[0], node.origins)
                 edit.bypass(node.name)
 
 

@@ -80,7 +80,7 @@ class ChannelsFirst(Rewrite[Turned], name="channels_first", root=Transpose):
                 edit.set_params(node.name, weight=weight.reshape(*weight.shape, *op.window().kernel))
             value = node.name
         if match.between:
-            edit.add_origins(value, match.node.origins)
+            edit.add_origins(value, (*match.turn.origins, *match.node.origins))
         edit.bypass(match.node.name, value)
         if not edit.users(match.turn.name) and not edit.is_output(match.turn.name):
             edit.drop(match.turn.name)

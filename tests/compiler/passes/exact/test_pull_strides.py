@@ -75,7 +75,7 @@ y = add(left, right)
 """)
     found = strides(after)
     assert {found[name] for name in ("left", "right", "s", "c1", "c3")} == {(1, 1)}
-    assert found["c2"] == found["q.thinned"] == (2, 2)
+    assert found["c2"] == found["q/thinned"] == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from math import pi, sqrt
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from convc.compiler.ir import Model
 from convc.compiler.ir.text import graph
+from convc.compiler.ops.batch_norm import BatchNorm
 from convc.compiler.passes import O1
 from convc.compiler.passes.exact import DropDeadChannels, FoldConstants, FoldPad, MergeEqual, NameActivations
 from convc.compiler.passes.manager import PassManager
@@ -242,5 +243,8 @@ def test_what_others_read_of_it_stays() -> None:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(models())
 def test_any_graph_keeps_its_function(model: Model) -> None:
+    # A generated graph may share any parameter: a mean is no variance, as it may be negative.
+    norms = [node for node in model.graph if isinstance(node.op, BatchNorm)]
+    assume(all(node.params["running_var"].endswith("running_var") for node in norms))
     telling = randomised(model) or model
     assert whole(telling, PassManager(O1, TorchProbe()).run(telling).model) < 1e-9
