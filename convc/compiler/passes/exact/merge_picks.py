@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ...ir import Editor, Node, Op
 from ...ops.channels import ChannelShuffle, Gather
 from ...ops.shape import Slice
+from ...ops.train import Identity
 from ..channels import channels, picked
 from ..rewrite import Match, Miss, Rewrite
 
@@ -62,6 +63,8 @@ class MergePicks(Rewrite[Picks], name="merge_picks", root=(ChannelShuffle, Gathe
         if match.source != node.inputs[0]:
             assert first is not None
             edit.include(first.name)
+            # For a moment it takes a value of any channels: its own operator might refuse them.
+            edit.set_op(node.name, Identity())
             edit.set_inputs(node.name, (match.source,))
             edit.set_op(node.name, _op(match.indices).bind(edit.type_of(match.source)))
             edit.add_origins(node.name, first.origins)
