@@ -23,6 +23,7 @@ from .exact import (
     MergeBranches,
     MergeEqual,
     MergePicks,
+    MergeSiblings,
     NameActivations,
     NarrowPointwise,
     PullStrides,
@@ -52,7 +53,7 @@ O1: Pipeline = (
 )
 
 # All that is exact and pays by the cost model.
-O2: Pipeline = (*O1, FusePointwise(), MergeBranches(), PullStrides(), NarrowPointwise(), LateConcat())
+O2: Pipeline = (*O1, FusePointwise(), MergeBranches(), MergeSiblings(), PullStrides(), NarrowPointwise(), LateConcat())
 
 # The same, but for passes that may lose what was measured on a machine decides (tuning.py).
 O3: Pipeline = O2

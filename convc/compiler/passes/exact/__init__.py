@@ -13,6 +13,7 @@ from .late_concat import LateConcat
 from .merge_branches import MergeBranches
 from .merge_equal import MergeEqual
 from .merge_picks import MergePicks
+from .merge_siblings import MergeSiblings
 from .name_activations import NameActivations
 from .narrow_pointwise import NarrowPointwise
 from .pull_strides import PullStrides
@@ -31,6 +32,7 @@ __all__ = [
     "MergeBranches",
     "MergeEqual",
     "MergePicks",
+    "MergeSiblings",
     "NameActivations",
     "NarrowPointwise",
     "PullStrides",

@@ -100,6 +100,9 @@ class LateConcat(Rewrite[Later], name="late_concat", root=(Add, Conv, AvgPool, M
 
     def rewrite(self, edit: Editor, match: Later) -> None:
         old = match.node
+        for value in dict.fromkeys(old.inputs):
+            # One that is read elsewhere stays: that it is the concat of what the parts read, the proof must know.
+            edit.include(value)
         for node, held in match.parts:
             edit.insert(node, held, before=old.name)
         edit.insert(match.concat, {}, before=old.name)

@@ -63,7 +63,7 @@ class MergePicks(Rewrite[Picks], name="merge_picks", root=(ChannelShuffle, Gathe
         if match.source != node.inputs[0]:
             assert first is not None
             edit.include(first.name)
-            # For a moment it takes a value of any channels: its own operator might refuse them.
+            # For a moment it takes any channels: a shuffle in 6 groups would refuse a source of 32, of which a gather took 24.
             edit.set_op(node.name, Identity())
             edit.set_inputs(node.name, (match.source,))
             edit.set_op(node.name, _op(match.indices).bind(edit.type_of(match.source)))

@@ -50,6 +50,14 @@ def test_sums_go_to_the_convolutions() -> None:
     assert after.graph.nodes["s/part1"].inputs == ("b", "e")
 
 
+def test_a_sum_of_concats_of_which_one_is_read_elsewhere() -> None:
+    model = graph(
+        f"{TWO}d = conv(x, out=12)\ne = conv(x, out=20)\nf = concat(d, e)\ns = add(c, f)\noutput s = s\noutput c = c"
+    )
+    after = PassManager([LateConcat().judged_by(OFF)], TorchProbe()).run(model).model
+    assert sorted(operators(after)) == ["add", "add", "concat", "concat", "conv", "conv", "conv", "conv"]
+
+
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
