@@ -95,6 +95,11 @@ def test_a_result_that_grows_stays() -> None:
     assert "the result has 540 numbers, made of 96" in refused(FoldConstants(), lines, "m")
 
 
+def test_an_output_is_computed_by_a_node() -> None:
+    lines = "p = parameter(shape=[6, 1, 1])\nm = neg(p)\ny = add(x, m)\noutput a = y\noutput b = m"
+    assert "is an output of the network" in refused(FoldConstants(), lines, "m")
+
+
 # -- fold_pad
 
 
