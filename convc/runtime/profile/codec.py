@@ -60,7 +60,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 def _object(cls: type[T], data: Any, place: str) -> T:
     if not isinstance(data, Mapping):
         raise _Bad(f"{place or 'the record'} must be an object, got {type(data).__name__}")
-    hints = _hints(cls)
+    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
     given: dict[str, Any] = {}
     for one in dataclasses.fields(cls):  # type: ignore[arg-type]
         here = f"{place}.{one.name}" if place else one.name

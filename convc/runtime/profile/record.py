@@ -87,14 +87,26 @@ class ProviderUse:
 
 
 @dataclass(frozen=True)
+class Bandwidth:
+    """Bytes moved per second where `bytes` are moved in all: small ones stay in caches and move faster."""
+
+    bytes: int
+    gbytes_per_s: float
+
+
+@dataclass(frozen=True)
 class Peak:
-    """The best that this machine reached on one provider: a large convolution or product, and a large copy (read + write)."""
+    """The best that this machine reached on one provider: a large convolution or product, and moving memory (read + write).
+
+    `gbytes_per_s` is that of the largest move, `bandwidths` has every size; a layer is held against its own size.
+    """
 
     provider: str
     threads: int
     gmacs_per_s: float
     gbytes_per_s: float
     method: str = ""
+    bandwidths: tuple[Bandwidth, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,9 +172,11 @@ class LayerRow:
     layer          the spec name that leads, e.g. `layer1.0.conv1`
     owners         every spec name it stands for, `layer` among them; sources are theirs
     source         `file:line` of the leading one; empty for a model that convc did not build
+    caller         the line of the profiled spec that led to it, where `source` lies in a block; known where a spec was profiled
     op             the operator of the spec (of ONNX, for a foreign model)
     block, stage   spec path of the innermost block and of the outermost part that holds it; empty at the top
     time_ms        mean over the profiled runs kept; low and high are the 10th and 90th percentile over them
+    macs           of convolutions and linear layers; products of two activations stand apart, in attention_macs; rates count both
     gmacs_per_s, roofline_share    None where it has no multiply-accumulates, or no peak was measured. The share is the least time
                    that the measured peaks allow, max(macs / peak, bytes / bandwidth), over time_ms
     bound          `compute`, `memory` or empty: which of the two limits is the larger
@@ -175,12 +189,14 @@ class LayerRow:
     owners: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     source: str = ""
+    caller: str = ""
     block: str = ""
     stage: str = ""
     time_low_ms: float | None = None
     time_high_ms: float | None = None
     calls: float = 1.0
     macs: int | None = None
+    attention_macs: int | None = None
     bytes: int | None = None
     gmacs_per_s: float | None = None
     roofline_share: float | None = None
@@ -242,7 +258,10 @@ class LayerTable:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of the sweep. `stopped` is `narrow` (the interval was), `time` or `count`."""
+    """One point of the sweep. `stopped` is `narrow` (the interval was), `time` or `count`.
+
+    `model_sha256` differs from the record's where a spec was built anew for another size.
+    """
 
     provider: ProviderUse
     batch: int
@@ -256,6 +275,7 @@ class Point:
     latency: Latency
     stopped: str = ""
     io_binding: bool = True
+    model_sha256: str = ""
     throughput: Throughput | None = None
     transfers: Transfers = field(default_factory=Transfers)
     layers: LayerTable | None = None
