@@ -75,12 +75,12 @@ def window(ordered: Sequence[float]) -> tuple[float, float]:
     return max(0.0, low - room), high + room
 
 
-def binned(values: Sequence[float], low: float, high: float) -> list[int]:
-    """Counts in equal bins, as many as Freedman and Diaconis (1981) ask for, 12 to 64."""
+def binned(values: Sequence[float], low: float, high: float, bins: int = 0) -> list[int]:
+    """Counts in equal bins; where no number is given, as many as Freedman and Diaconis (1981) ask for, 12 to 64."""
     ordered = sorted(values)
     spread_ = ordered[(3 * len(ordered)) // 4 if len(ordered) > 1 else 0] - ordered[len(ordered) // 4]
     step = 2 * spread_ / len(ordered) ** (1 / 3)
-    bins = 12 if step <= 0 else max(12, min(64, round((high - low) / step)))
+    bins = bins or (12 if step <= 0 else max(12, min(64, round((high - low) / step))))
     counts = [0] * bins
     for value in ordered:
         counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1

@@ -81,7 +81,7 @@ svg .edge{fill:none;stroke:var(--muted);stroke-width:1.1;opacity:.75}svg .open{s
 svg .stage{fill:var(--k0);opacity:.65}
 svg .name{font-size:11.5px}
 svg .series{fill:none;stroke-width:2;stroke-linejoin:round}
-svg .zero{stroke:var(--ink);stroke-width:1}svg .ci{stroke-width:5;stroke-linecap:round}
+svg .equal{fill:var(--faint);opacity:.6}svg .zero{stroke:var(--ink);stroke-width:1}
 .columns{display:flex;flex-wrap:wrap;gap:22px 14px;align-items:flex-start}
 .key{display:flex;align-items:center;gap:8px;margin:8px 0 12px}
 .ramp{display:inline-block;width:150px;height:10px;border-radius:3px;

@@ -23,7 +23,6 @@ from convc.runtime.profile.record import (
     ProviderUse,
     Throughput,
     TraceEvent,
-    Transfers,
     Warmup,
 )
 
@@ -69,11 +68,20 @@ def point(spec: str = "resnet18", batch: int = 1, seed: int = 1, threads: int = 
     samples = base * np.exp(rng.standard_normal(400) * 0.012 + (rng.random(400) < 0.03) * rng.uniform(0.05, 0.6, 400))
     samples[250:300] *= 1.06
     return Point(
-        ProviderUse("cpu", "CPUExecutionProvider", {}, {"CPUExecutionProvider": len(table.rows)}), batch, (224, 224), threads,
-        {"image": (batch, 3, 224, 224)}, 148.0, base * 1.9, Warmup(24, base * 24, True), tuple(samples.tolist()),
-        figures(samples.tolist()), "narrow", True, Throughput(100, base / 10, 1e3 / base * batch * 1.01), Transfers(),
-        table if layers else None,
-    )  # fmt: skip
+        provider=ProviderUse("cpu", "CPUExecutionProvider", {}, {"CPUExecutionProvider": len(table.rows)}),
+        batch=batch,
+        size=(224, 224),
+        threads=threads,
+        inputs={"image": (batch, 3, 224, 224)},
+        session_ms=148.0,
+        first_run_ms=base * 1.9,
+        warmup=Warmup(24, base * 24, True),
+        samples_ms=tuple(samples.tolist()),
+        latency=figures(samples.tolist()),
+        stopped="narrow",
+        throughput=Throughput(100, base / 10, 1e3 / base * batch * 1.01),
+        layers=table if layers else None,
+    )
 
 
 def profile(spec: str = "resnet18", *, sweep: bool = False) -> Profile:
