@@ -42,7 +42,8 @@ class GraphNode:
 
 @dataclass(frozen=True)
 class ModelGraph:
-    """Nodes in execution order. `shapes` and `sizes` (bytes) hold activations and parameters alike, where known."""
+    """Nodes in execution order. `shapes`, `sizes` (bytes) and `elements` (ONNX's types) hold activations and parameters,
+    where they are known."""
 
     nodes: tuple[GraphNode, ...]
     inputs: tuple[str, ...]
@@ -50,6 +51,7 @@ class ModelGraph:
     params: frozenset[str]
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    elements: Mapping[str, int] = field(default_factory=dict)
     built_by_convc: bool = False
     opset: int | None = None
 
@@ -109,7 +111,8 @@ def with_names(proto: Any) -> bool:
 def model_graph(proto: Any, shapes: Mapping[str, Shape] | None = None) -> ModelGraph:
     """The graph of a model whose inputs have `shapes`; see the module's docstring."""
     given = dict(shapes or {})
-    known, sizes = _inferred(proto, given)
+    known, elements = _inferred(proto, given)
+    sizes = {name: prod(shape) * _width(elements[name]) for name, shape in known.items()}
     params = frozenset(one.name for one in proto.graph.initializer)
     ours = any(entry.key == "convc.version" for entry in proto.metadata_props)
     inputs = tuple(one.name for one in proto.graph.input if one.name not in params)
@@ -118,7 +121,7 @@ def model_graph(proto: Any, shapes: Mapping[str, Shape] | None = None) -> ModelG
     nodes = tuple(_costed(one, node, known, constant) for one, node in zip(bare, proto.graph.node, strict=True))
     outputs = tuple(one.name for one in proto.graph.output)
     opset = next((one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")), None)
-    return ModelGraph(nodes, inputs, outputs, params, known, sizes, ours, opset)
+    return ModelGraph(nodes, inputs, outputs, params, known, sizes, elements, ours, opset)
 
 
 def _node(node: Any, ours: bool) -> GraphNode:
@@ -207,7 +210,7 @@ _FORMULAS = {
 
 
 def _inferred(proto: Any, given: Mapping[str, Shape]) -> tuple[dict[str, Shape], dict[str, int]]:
-    """Shapes and bytes of every value, at the input sizes given."""
+    """Shapes and element types of every value, at the input sizes given."""
     import onnx
 
     shell = _shell(proto, given)
@@ -216,17 +219,17 @@ def _inferred(proto: Any, given: Mapping[str, Shape]) -> tuple[dict[str, Shape],
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         done = shell
     shapes: dict[str, Shape] = {}
-    sizes: dict[str, int] = {}
+    elements: dict[str, int] = {}
     for one in (*done.graph.input, *done.graph.value_info, *done.graph.output):
         dims = tuple(d.dim_value for d in one.type.tensor_type.shape.dim)
         if one.type.tensor_type.HasField("shape") and all(
             d.HasField("dim_value") for d in one.type.tensor_type.shape.dim
         ):
-            shapes[one.name], sizes[one.name] = dims, prod(dims) * _width(one.type.tensor_type.elem_type)
+            shapes[one.name], elements[one.name] = dims, one.type.tensor_type.elem_type
     for weight in proto.graph.initializer:
         shapes[weight.name] = tuple(weight.dims)
-        sizes[weight.name] = prod(weight.dims) * _width(weight.data_type)
-    return shapes, sizes
+        elements[weight.name] = weight.data_type
+    return shapes, elements
 
 
 # Larger initializers are never read as shapes or axes, and are left out of what inference is given.

@@ -173,7 +173,7 @@ class LayerRow:
     owners         every spec name it stands for, `layer` among them; sources are theirs
     source         `file:line` of the leading one; empty for a model that convc did not build
     caller         the line of the profiled spec that led to it, where `source` lies in a block; known where a spec was profiled
-    op             the operator of the spec (of ONNX, for a foreign model)
+    op             ONNX's operator of the leading one, with kernel and grouping: `Conv 3x3 depthwise`
     block, stage   spec path of the innermost block and of the outermost part that holds it; empty at the top
     time_ms        mean over the profiled runs kept; low and high are the 10th and 90th percentile over them
     macs           of convolutions and linear layers; products of two activations stand apart, in attention_macs; rates count both
