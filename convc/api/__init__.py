@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from .net import Net, as_params, load
 
 if TYPE_CHECKING:
+    from ..runtime.compare.report import Comparison
     from ..runtime.doctor import Doctor
+    from ..runtime.kit.bundle import Kit
     from ..runtime.report import RunReport, VerifyReport
     from .builder import Build
 
@@ -29,6 +31,8 @@ _HOME = {
     "family_rows": "weights",
     "new_spec": "new",
     "schema": "new",
+    "read_limit": "compare",
+    "read_result": "compare",
 }
 
 
@@ -102,6 +106,32 @@ def run(
     return run_file(model, source, output, provider=provider, threads=threads)
 
 
+def compare(a: str | Path, b: str | Path, **options: Any) -> Comparison:
+    """B against A: structure, cost, and latency with a verdict; options as in compare.compare."""
+    from .compare import compare as compare_two
+
+    return compare_two(a, b, **options)
+
+
+def bundle(
+    folder: str | Path,
+    kit: str | Path | None = None,
+    *,
+    batch: int | None = None,
+    size: int | str | Sequence[int] | None = None,
+    seed: int = 0,
+) -> Kit:
+    """A kit out of a build folder, for a machine without convc; see runtime/kit."""
+    from ..compiler.errors import UsageError
+    from ..runtime.kit.bundle import bundle as bundle_folder
+    from .net import read_size
+
+    spatial = read_size(size)
+    if isinstance(spatial, str):
+        raise UsageError("a kit holds inputs of one size", hint="e.g. --size 224")
+    return bundle_folder(folder, kit, batch=batch, size=tuple(spatial or ()), seed=seed)
+
+
 def doctor() -> Doctor:
     """What this machine can run."""
     from ..runtime.doctor import examine
@@ -113,7 +143,9 @@ __all__: Sequence[str] = [
     "Net",
     "as_params",
     "build",
+    "bundle",
     "check",
+    "compare",
     "doctor",
     "load",
     "notes",

@@ -47,6 +47,7 @@ class Session:
     level     off | basic | extended | all: ONNX Runtime's own graph optimisation
     folder    where the external data of a model given as bytes lies
     spinning  idle threads of the CPU kernels wait actively: faster run after run, and in everyone's way where few are run
+    yielding  they stop waiting as a run ends: for sessions that are run in turn
     trace     prefix of the file that ONNX Runtime's profiler writes; empty: no profile is taken
     optimised where ONNX Runtime saves the graph it made of the model; empty: nowhere
 
@@ -62,6 +63,7 @@ class Session:
         level: str = "all",
         folder: str | Path | None = None,
         spinning: bool = True,
+        yielding: bool = False,
         trace: str | Path = "",
         optimised: str | Path = "",
     ) -> None:
@@ -76,6 +78,8 @@ class Session:
         self.level = level
         self.folder = folder if isinstance(model, bytes) else Path(model).parent
         settings = _settings(threads, level, folder, spinning)
+        if yielding:
+            settings.add_session_config_entry("session.force_spinning_stop", "1")
         _observe(settings, trace, optimised)
         self._session = _create(model, self.what, self.provider, settings)
         self.inputs: tuple[Value, ...] = tuple(value(one) for one in self._session.get_inputs())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ...compiler.errors import UsageError
 from ..profile.feeds import random_feeds, shapes_for
+from ..profile.graph import model_graph, read_model
+from ..profile.placement import placed, require
 from ..profile.runner import Runner
 from ..profile.state import available_bytes, busy, state
 from ..providers import Provider, resolve
@@ -81,6 +83,7 @@ def _loaded(subject: Subject, provider: Provider, options: Options) -> tuple[Sid
     # Threads that wait actively between runs would take the processor from the other model.
     session = Session(subject.path, provider, threads=options.threads, yielding=True)
     shapes = shapes_for(session.inputs, options.batch, options.size)
+    require(provider, placed(session), model_graph(read_model(subject.path), shapes))
     feeds = random_feeds(session.inputs, shapes, options.budget.seed, available_bytes())
     side = Side(subject.label, subject.path.name, of_model(subject.path, shapes), shapes)
     return side, Runner(session, feeds)

@@ -64,7 +64,7 @@ class Comparison:
         """Raises ThresholdError."""
         if self.failed and self.limit is not None:
             raise ThresholdError(
-                f"{self.b.label} is {signed_percent(self.verdict.ratio)} slower than {self.a.label} "
+                f"{self.b.label} is slower than {self.a.label}: {change(self.verdict.ratio)} "
                 f"({interval_text(self.verdict)}); allowed: {100 * self.limit:g} %",
                 hint="convc profile shows which layers take the time",
             )
@@ -103,7 +103,12 @@ class Comparison:
 
 def verdict_text(verdict: Verdict) -> str:
     """`B is slower than A: +5.1 % (+4.2 to +6.0 %, 99.5 % sure)`."""
-    return f"{verdict.sentence}: {signed_percent(verdict.ratio)} ({interval_text(verdict)})"
+    return f"{verdict.sentence}: {change(verdict.ratio)} ({interval_text(verdict)})"
+
+
+def change(ratio: float) -> str:
+    """`+5.1 %`; from the double on `3.03 times as long`."""
+    return f"{rounded(ratio)} times as long" if ratio >= 2 else signed_percent(ratio)
 
 
 def interval_text(verdict: Verdict) -> str:
@@ -112,7 +117,12 @@ def interval_text(verdict: Verdict) -> str:
     behind = f"{verdict.pairs} pair{'' if verdict.pairs == 1 else 's'} of blocks"
     if not known(verdict):
         return f"too few pairs for an interval: {behind}"
-    return f"{sure} {signed_percent(verdict.low)} to {signed_percent(verdict.high)}, {behind}"
+    ends = (
+        f"{rounded(verdict.low)} to {rounded(verdict.high)} times"
+        if verdict.low >= 2
+        else f"{signed_percent(verdict.low)} to {signed_percent(verdict.high)}"
+    )
+    return f"{sure} {ends}, {behind}"
 
 
 def known(verdict: Verdict) -> bool:

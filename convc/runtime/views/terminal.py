@@ -21,8 +21,11 @@ def profile_text(profile: Profile, rows: int = ROWS, *, blocks: bool = True) -> 
     lines += [f"warning: {text}" for text in profile.warnings]
     if len(profile.points) > 1:
         lines += ["", *_points(profile.points)]
+    single = len(profile.points) == 1
     for point in profile.points:
-        lines += ["", *_point(point)]
+        # The table has the figures of a sweep's points; what follows is for those that say more.
+        if single or point.layers is not None or point.warnings:
+            lines += ["", *_point(point)]
         if point.layers is not None:
             lines += ["", *_layers(point.layers, rows, blocks)]
     lines += [f"note: {text}" for text in profile.notes]
@@ -48,17 +51,19 @@ def _head(profile: Profile) -> str:
 
 
 def _points(points: Sequence[Point]) -> list[str]:
-    head = ("point", "median ms", "p90 ms", "images/s")
+    head = ("point", "median ms", "p90 ms", "images/s", "first run ms", "session ms")
     body = [
         (
             point.label,
             rounded(point.latency.p50_ms),
             rounded(point.latency.p90_ms),
             rounded(point.throughput.samples_per_s) if point.throughput else "–",
+            rounded(point.first_run_ms),
+            rounded(point.session_ms),
         )
         for point in points
     ]
-    widths = [max(len(row[k]) for row in [head, *body]) for k in range(4)]
+    widths = [max(len(row[k]) for row in [head, *body]) for k in range(len(head))]
     return ["  ".join(_cell(text, k, widths[k]) for k, text in enumerate(row)).rstrip() for row in [head, *body]]
 
 
@@ -97,7 +102,7 @@ def _layers(table: LayerTable, rows: int, blocks: bool) -> list[str]:
     best = ranked(table)[: max(0, rows)]
     longest = max((row.time_ms for row in best), default=0.0) or 1.0
     places = decimals_for(longest)
-    found = [("layer", " " * _BAR, "ms", "share", "GMAC/s", "roof", "line")]
+    found: list[tuple[str, ...]] = [("layer", " " * _BAR, "ms", "share", "GMAC/s", "roof", "line")]
     found += [_row(row, table, longest, places, blocks) for row in best]
     lines = _columns(found)
     if len(table.rows) > len(best):

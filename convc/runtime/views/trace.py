@@ -3,7 +3,7 @@
     pid   a point of the sweep          tid 1 runtime nodes, tid 2 layers of the spec, tid 3 stages
     ts, dur  microseconds from the beginning of the run
 
-Neighbouring nodes of one layer, and neighbouring layers of one stage, make one slice; a gap inside a slice is time in which no node ran.
+Neighbouring nodes of one layer, and neighbouring layers of one stage, make one slice; `busy_us` is the time of the nodes in it.
 """
 
 from __future__ import annotations
