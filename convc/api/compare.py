@@ -108,6 +108,8 @@ def read_result(path: Path) -> Profile:
 
 def _given(text: str, folder: Path, options: Options, progress: Progress | None) -> Given:
     path = Path(text)
+    # Folders above are nobody's business who reads the report.
+    text = "/".join(path.parts[-2:]) if path.is_absolute() else text
     if path.suffix == ".json":
         return Given(text, result=read_result(path))
     if path.suffix == ".onnx":
@@ -118,7 +120,7 @@ def _given(text: str, folder: Path, options: Options, progress: Progress | None)
         return Given(text, model=path / MODEL)
     if progress is not None:
         progress(f"building {text}")
-    net = load(text, batch=options.batch or None, size=options.size or None)
+    net = load(str(path) if path.is_absolute() else text, batch=options.batch or None, size=options.size or None)
     return Given(text, model=build_network(net.network, folder, BuildOptions(verify=False)).path)
 
 

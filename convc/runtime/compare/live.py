@@ -65,7 +65,7 @@ def compare_models(a: Subject, b: Subject, options: Options, progress: Progress 
     rule = options.rule()
     made = interleave(runners[0].run, runners[1].run, rule, options.budget, progress)
     notes = [*busy(before), *_unlike(sides), noise_note(made.verdict, options.limit)]
-    threads = f", {options.threads} threads" if options.threads else ""
+    threads = f", threads {options.threads}" if options.threads else ""
     return Comparison(
         sides[0],
         sides[1],

@@ -21,7 +21,7 @@ _SHOWN_LAYERS = 20
 
 def comparison_page(report: Comparison) -> str:
     """One HTML document; the figures in it are those of the comparison."""
-    lead = el("p", "A is ", el("b", report.a.label), ". B is ", el("b", report.b.label), ".", class_="lead")
+    lead = el("p", "A ", el("b", report.a.label), el("br"), "B ", el("b", report.b.label), class_="lead")
     body: list[Child] = [
         _verdict(report),
         warnings(report.notes),
@@ -30,7 +30,7 @@ def comparison_page(report: Comparison) -> str:
         _layers(report),
     ]
     how = "run in turn" if report.live else "measured at different times"
-    return page(f"{report.a.label} against {report.b.label}", lead, body, f"convc compare · {report.where} · {how}")
+    return page("Comparison", lead, body, f"convc compare · {report.where} · {how}")
 
 
 def _verdict(report: Comparison) -> Markup:

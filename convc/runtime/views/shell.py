@@ -34,7 +34,7 @@ def facts(*given: tuple[str, str, str, str]) -> Markup:
     """Large figures: (name, value, unit, line below)."""
     found = []
     for name, value, unit, below in given:
-        dd = el("dd", value, el("small", unit) if unit else None)
+        dd = el("dd", value, [" ", el("small", unit)] if unit else None)
         found.append(el("div", el("dt", name), dd, el("span", below, class_="sub") if below else None))
     return el("dl", found, class_="facts")
 

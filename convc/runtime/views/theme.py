@@ -26,8 +26,8 @@ p{margin:0 0 12px;max-width:84ch}
 border:1px solid var(--faint);border-radius:10px;overflow:hidden;margin:22px 0 0}
 .facts div{background:var(--card);padding:13px 16px 12px}
 .facts dt{font-size:12.5px;color:var(--muted)}
-.facts dd{margin:1px 0 0;font-size:21px;font-weight:600;letter-spacing:-.01em;white-space:nowrap}
-.facts dd small{font-size:13px;font-weight:400;color:var(--muted);margin-left:3px}
+.facts dd{margin:1px 0 0;font-size:21px;font-weight:600;letter-spacing:-.01em;line-height:1.3}
+.facts dd small{font-size:13px;font-weight:400;color:var(--muted)}
 .facts .sub{font-size:12px;color:var(--muted);font-weight:400;letter-spacing:0;white-space:normal}
 .warnings{margin:18px 0 0;padding:0;list-style:none;max-width:100ch}
 .warnings li{border-left:3px solid var(--accent);padding:4px 12px;margin:6px 0;background:var(--band)}

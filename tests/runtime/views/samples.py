@@ -9,6 +9,9 @@ import numpy as np
 
 import convc
 from convc.compiler.cost import Cost
+from convc.runtime.compare.report import Comparison, Side
+from convc.runtime.compare.structure import Structure
+from convc.runtime.compare.verdict import Rule, judge
 from convc.runtime.profile.record import (
     Absent,
     Latency,
@@ -25,6 +28,7 @@ from convc.runtime.profile.record import (
     TraceEvent,
     Warmup,
 )
+from tests.runtime.compare.noise import Machine, trace
 
 PEAK = Peak("cpu", 2, 62.0, 17.5, "3x3 convolution, copy of 256 MB")
 _GLUED = ("batch_norm", "relu", "relu6", "hard_swish", "silu")
@@ -141,3 +145,16 @@ def _timeline(rows: tuple[LayerRow, ...]) -> tuple[TraceEvent, ...]:
         found.append(TraceEvent(row.layer, row.op, row.layer, row.source, "cpu", at, row.time_ms * 1e3))
         at += row.time_ms * 1e3 + 2.0
     return tuple(found)
+
+
+def comparison(slow_down: float = 0.0, *, live: bool = True, limit: float | None = None) -> Comparison:
+    """A comparison on a machine with a little of every disturbance."""
+    rng = np.random.default_rng(9)
+    pairs = tuple(trace(Machine(jitter=0.01, drift=0.05, outliers=0.02), 90, rng, slow_down))
+    found = judge(pairs, Rule())
+    assert found is not None
+    a = Structure({"Conv": 20, "Relu": 17, "Gemm": 1}, 11_700_000, 1_814_000_000, 0, 46_800_000, 92_000_000)
+    b = Structure({"Conv": 21, "Relu": 17, "Gemm": 1}, 11_800_000, 1_830_000_000, 0, 46_900_000, 95_000_000)
+    layers = None if live else layer_table("lenet5")
+    sides = (Side("resnet18", "model.onnx", a, {}, layers), Side("my_resnet18.yaml", "model.onnx", b, {}, layers))
+    return Comparison(*sides, found, pairs, live, "cpu, 2 threads", 7.0, limit, ("a note",))
