@@ -44,7 +44,7 @@ for(const sel of ['section','.figures>*','.panel','.facts div','svg.drawing','tr
  const all=[...document.querySelectorAll(sel)].filter(seen);
  for(let i=0;i+1<all.length;i++)if(all[i].parentNode===all[i+1].parentNode&&meet(box(all[i]),box(all[i+1]),1))
   overlaps.push(name(all[i])+' | '+name(all[i+1]))}
-for(const e of document.querySelectorAll('td,th,dd,dt,h1,h2,p')){
+for(const e of document.querySelectorAll('td,th,dd,dt,h1,h2,p,.wide')){
  if(seen(e)&&e.scrollWidth>e.clientWidth+1&&getComputedStyle(e).textOverflow!=='ellipsis'&&e.clientWidth)cut.push(name(e))}
 const root=document.documentElement;
 const found={errors,empty,outside,overlaps,cut,width:innerWidth,page:root.scrollWidth,height:root.scrollHeight};
