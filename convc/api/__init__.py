@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,10 @@ from .net import Net, as_params, load
 
 if TYPE_CHECKING:
     from ..runtime.doctor import Doctor
+    from ..runtime.profile.record import Profile
     from ..runtime.report import RunReport, VerifyReport
     from .builder import Build
+    from .latency import ProfileOptions
 
 _HOME = {
     "BuildOptions": "builder",
@@ -27,6 +29,8 @@ _HOME = {
     "names_table": "tables",
     "pass_text": "passes",
     "family_rows": "weights",
+    "ProfileOptions": "latency",
+    "require_latency": "latency",
     "new_spec": "new",
     "schema": "new",
 }
@@ -36,6 +40,9 @@ def __getattr__(name: str) -> Any:
     """What a verb needs is imported when it is asked for: `check` must answer before torch would have loaded."""
     from importlib import import_module
 
+    if name in ("Tuning", "profile_text"):
+        home = "..runtime.providers" if name == "Tuning" else "..runtime.profile.text"
+        return getattr(import_module(home, __name__), name)
     if name not in _HOME:
         raise AttributeError(name)
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
@@ -102,6 +109,28 @@ def run(
     return run_file(model, source, output, provider=provider, threads=threads)
 
 
+def profile(
+    what: str | Path,
+    *,
+    provider: str | Sequence[str] | None = None,
+    batch: int | Sequence[int] | None = None,
+    size: Any = None,
+    threads: int | Sequence[int] = 0,
+    **options: Any,
+) -> Profile:
+    """Latency of a spec, an ONNX file or a build folder on this machine; a list is a sweep. See `ProfileOptions` for the rest."""
+    from .latency import ProfileOptions
+
+    return measure(what, ProfileOptions(provider, batch, size, threads, **options))
+
+
+def measure(what: str | Path, options: ProfileOptions, progress: Callable[[str], None] | None = None) -> Profile:
+    """`profile` with its options as one value, and a call for each stage."""
+    from .latency import profile as measured
+
+    return measured(what, options, progress)
+
+
 def doctor() -> Doctor:
     """What this machine can run."""
     from ..runtime.doctor import examine
@@ -111,12 +140,15 @@ def doctor() -> Doctor:
 
 __all__: Sequence[str] = [
     "Net",
+    "ProfileOptions",
     "as_params",
     "build",
     "check",
     "doctor",
     "load",
+    "measure",
     "notes",
+    "profile",
     "run",
     "verify_model",
     *_HOME,
