@@ -18,7 +18,7 @@ slow:
 	scripts/test -m slow
 
 zoo:
-	scripts/test -m zoo
+	scripts/test -p tests.progress_bar -n 2 -m zoo
 
 test-gpu:
 	VENV=.venv-gpu RUNTIME=gpu scripts/test -m gpu

@@ -10,10 +10,18 @@ import pytest
 
 import convc
 from convc import zoo
+from convc.api.verify import random_feeds, run_both
+from convc.runtime.parity import allowed, compare
+from convc.runtime.session import Session
 
 # Learnable values of the train form (auxiliary heads included), and 10^6 multiply-accumulates of the inference path as printed in
 # the literature or measured on torchvision's and timm's own models; at 224, LeNet 28, AlexNet's paper 227, NIN 32.
 PUBLISHED = {
+    "flattened_cnn": (9_086_442, "32.73"),
+    "p4cnn": (24_620, "11.67"),
+    "wavenet": (1_484_800, "332.6"),
+    "wavenet_medium": (1_269_760, "284.4"),
+    "wavenet_tokens": (1_484_800, "328.9"),
     "alexnet": (61_100_840, "714.2"),
     "alexnet_paper": (60_965_224, "724.4"),
     "googlenet": (13_004_888, "1498.4"),
@@ -117,6 +125,55 @@ PUBLISHED = {
     "shufflenet_v1_g8_x1_0": (2_434_768, "138.4"),
     "shufflenet_v1_g8_x1_5": (4_269_952, "290.2"),
     "shufflenet_v1_g8_x2_0": (6_517_552, "499.8"),
+    "densenet121": (7_978_856, "2834"),
+    "densenet161": (28_681_000, "7728"),
+    "densenet169": (14_149_480, "3360"),
+    "densenet201": (20_013_928, "4291"),
+    "densenet264": (33_337_704, "5752"),
+    "efficientnet_b0": (5_288_548, "386"),
+    "efficientnet_b1": (7_794_184, "687"),
+    "efficientnet_b2": (9_109_994, "994"),
+    "efficientnet_b3": (12_233_232, "1827"),
+    "efficientnet_b4": (19_341_616, "4394"),
+    "efficientnet_b5": (30_389_784, "10266"),
+    "efficientnet_b6": (43_040_704, "19068"),
+    "efficientnet_b7": (66_347_960, "37746"),
+    "timm_efficientnet_b5": (30_389_784, "10266"),
+    "timm_efficientnet_b6": (43_040_704, "19068"),
+    "timm_efficientnet_b7": (66_347_960, "37746"),
+    "tf_efficientnet_b0": (5_288_548, "386"),
+    "tf_efficientnet_b1": (7_794_184, "687"),
+    "tf_efficientnet_b2": (9_109_994, "994"),
+    "tf_efficientnet_b3": (12_233_232, "1827"),
+    "tf_efficientnet_b4": (19_341_616, "4394"),
+    "tf_efficientnet_b5": (30_389_784, "10266"),
+    "tf_efficientnet_b6": (43_040_704, "19068"),
+    "tf_efficientnet_b7": (66_347_960, "37746"),
+    "efficientnet_v2_s": (21_458_488, "8366"),
+    "efficientnet_v2_m": (54_139_356, "24582"),
+    "efficientnet_v2_l": (118_515_272, "56080"),
+    "tf_efficientnetv2_b0": (7_139_704, "718"),
+    "tf_efficientnetv2_b1": (8_141_052, "1197"),
+    "tf_efficientnetv2_b2": (10_096_086, "1698"),
+    "tf_efficientnetv2_b3": (14_358_406, "3011"),
+    "tf_efficientnetv2_s": (21_458_488, "8366"),
+    "tf_efficientnetv2_m": (54_139_356, "24582"),
+    "tf_efficientnetv2_l": (118_515_272, "56080"),
+    "efficientnetv2_b0_seed": (3_597_276, "407.6"),
+    "efficientnetv2_b1_seed": (4_367_946, "534.3"),
+    "efficientnetv2_b2_seed": (4_367_946, "657.0"),
+    "efficientnetv2_b3_seed": (8_710_572, "1935"),
+    "mobilenet_v3_large": (5_483_032, "216.6"),
+    "mobilenet_v3_small": (2_542_856, "56.5"),
+    "mobilenetv3_large_100": (5_483_032, "216.6"),
+    "mobilenetv3_small_100": (2_542_856, "56.5"),
+    "tf_mobilenetv3_large_100": (5_483_032, "216.6"),
+    "tf_mobilenetv3_small_100": (2_542_856, "56.5"),
+    "mobilenetv4_conv_small": (3_774_024, "186.0"),
+    "mobilenetv4_conv_medium": (9_715_512, "1080"),
+    "mobilenetv4_conv_large": (32_590_864, "6376"),
+    "mobilenetv4_hybrid_medium": (11_074_648, "1229"),
+    "mobilenetv4_hybrid_large": (37_764_624, "7372"),
 }
 # MobileNetV1 (table 6 and 7): the same widths at the other resolutions.
 MOBILENETV1 = [
@@ -129,8 +186,35 @@ MOBILENETV1 = [
     }.items()
     for size, macs in zip((192, 160, 128), row, strict=True)
 ]
-# Small, where the network has a small size: the paper forms of AlexNet and GoogLeNet have one alone.
-SIZES = {"alexnet_paper": None, "googlenet_paper": None, "lenet5": 32, "lenet5_modern": 32, "nin_cifar10": 40}
+# The other widths and settings of the papers' tables: parameters, and 10^6 multiply-accumulates at the size.
+SETTINGS = [
+    ("mobilenet_v3_large", {"width": 0.5}, 224, 1_734_576, "65.0"),
+    ("mobilenet_v3_large", {"width": 0.75}, 224, 3_377_576, "140.0"),
+    ("mobilenet_v3_large", {"width": 1.25}, 224, 8_164_744, "343.5"),
+    ("mobilenet_v3_small", {"width": 0.5}, 224, 917_264, "19.0"),
+    ("mobilenet_v3_small", {"width": 0.75}, 224, 1_653_920, "39.1"),
+    ("mobilenet_v3_small", {"width": 1.25}, 224, 3_644_912, "88.2"),
+    ("mobilenetv4_conv_small", {}, 256, 3_774_024, "242.2"),
+    ("mobilenetv4_conv_medium", {}, 224, 9_715_512, "827.6"),
+    ("mobilenetv4_conv_large", {}, 224, 32_590_864, "2171"),
+    ("efficientnet_v2_s", {}, 300, 21_458_488, "5308"),
+    ("efficientnet_v2_m", {}, 384, 54_139_356, "15737"),
+    ("efficientnet_v2_l", {}, 384, 118_515_272, "35899"),
+    ("seresnet50", {"att_bias": False}, 224, 28_071_976, "4092"),
+    ("seresnet101", {"att_bias": False}, 224, 49_292_328, "7806"),
+    ("seresnet152", {"att_bias": False}, 224, 66_770_984, "11520"),
+    ("cbam_resnet50", {"att_bias": False}, 224, 28_073_544, "4096"),
+    ("cbam_resnet18", {"att_bias": False}, 224, 11_777_336, "1815"),
+]
+# The smallest at which every kernel fits; the others take 32.
+SMALLEST = {
+    "alexnet": 64,
+    "alexnet_paper": 227,
+    "googlenet_paper": 224,
+    "inception_v3": 96,
+    "nin_imagenet": 48,
+    "p4cnn": 28,
+}
 # One network of each file that takes any size.
 ANY_SIZE = (
     "alexnet",
@@ -146,7 +230,9 @@ ANY_SIZE = (
 FIXED_SIZE = {
     "alexnet_paper": "weights need a fixed number",
     "googlenet_paper": "weights need a fixed number",
+    "flattened_cnn": "weights need a fixed number",
     "lenet5": "dynamic size H",
+    "lenet5_modern": "dynamic size H",
 }
 
 
@@ -167,6 +253,15 @@ def test_macs_are_the_published_ones_at_the_other_resolutions(variant: str, size
     assert _millions(convc.load(variant, size=size).costs().macs, macs) == macs
 
 
+@pytest.mark.parametrize(("variant", "settings", "size", "params", "macs"), SETTINGS)
+def test_other_settings_of_the_papers_have_their_counts(
+    variant: str, settings: dict[str, Any], size: int, params: int, macs: str
+) -> None:
+    costs = convc.load(variant, size=size, **settings).costs()
+    assert costs.params == params
+    assert _millions(costs.macs, macs) == macs
+
+
 @pytest.mark.parametrize(("variant", "hint"), FIXED_SIZE.items())
 def test_a_network_of_one_size_says_where_it_needs_it(variant: str, hint: str) -> None:
     with pytest.raises(convc.SpecError, match=hint) as error:
@@ -177,7 +272,10 @@ def test_a_network_of_one_size_says_where_it_needs_it(variant: str, hint: str) -
 
 @pytest.mark.parametrize("variant", ["mobilenetv1_025", "lenet5"])
 def test_a_shipped_network_builds_with_its_proof(variant: str, tmp_path: Path) -> None:
-    _proven(variant, tmp_path, SIZES.get(variant, 64), "direct")
+    build = convc.build(variant, tmp_path / "out", size=64 if variant == "mobilenetv1_025" else None)
+    assert build.verification.ok
+    assert {shape[0] for case in _cases(build.manifest) for shape in case.values()} == {1, 2}
+    assert build.manifest["proof"]["whole_network_error"] <= build.manifest["proof"]["allowed"]
 
 
 @pytest.mark.parametrize("variant", ["mobilenetv1_025", "nin_cifar10", "shufflenet_v2_x0_5"])
@@ -187,8 +285,30 @@ def test_a_network_of_any_size_is_proven_at_several(variant: str, tmp_path: Path
 
 @pytest.mark.zoo
 @pytest.mark.parametrize("variant", PUBLISHED)
-def test_every_shipped_network_builds_with_its_proof(variant: str, tmp_path: Path) -> None:
-    _proven(variant, tmp_path, SIZES.get(variant, 64), "direct")
+def test_every_shipped_network_is_proven_and_runs(variant: str, tmp_path: Path) -> None:
+    small = SMALLEST.get(variant, 32)
+    build = convc.build(variant, tmp_path / "small", size=small)
+    assert build.verification.ok
+    assert (build.manifest["proof"]["whole_network_error"] or 0) <= build.manifest["proof"]["allowed"]
+    _runs(build.path, build, {"H": small, "W": small, "L": small})
+    if variant in FIXED_SIZE:
+        return
+    # One file for two sizes more; the second is not square, nor even where nothing promises it.
+    anywhere = convc.build(variant, tmp_path / "any", size="dynamic", verify=False)
+    promised = [anywhere.network.spec.symbols.get(symbol, {}).get("multiple", 1) for symbol in ("H", "W")]
+    _runs(anywhere.path, build, {"H": small, "W": small, "L": small})
+    sizes = [(small + more) // multiple * multiple for more, multiple in zip((33, 69), promised, strict=True)]
+    _runs(anywhere.path, anywhere, dict(zip(("H", "W", "L"), (*sizes, small + 5), strict=True)))
+
+
+def _runs(path: Path, build: convc.Build, sizes: dict[str, int]) -> None:
+    """At batch 1 and 3 in ONNX Runtime, as the network before any pass in PyTorch."""
+    session = Session(path)
+    for batch in (1, 3):
+        feeds = random_feeds(build.network.graph, {**sizes, "N": batch})
+        double, single = run_both(build.compiled.source, feeds)
+        parity = compare(double, session.run(feeds), allowed(single, double))
+        assert parity.ok, (batch, sizes, parity.differences)
 
 
 @pytest.mark.zoo
@@ -204,14 +324,6 @@ def test_every_shipped_network_builds_with_its_proof(variant: str, tmp_path: Pat
 )
 def test_every_network_of_any_size_is_proven_at_several(variant: str, via: str, tmp_path: Path) -> None:
     _proven_at_several_sizes(variant, tmp_path, via)
-
-
-def _proven(variant: str, tmp_path: Path, size: int | None, via: str) -> None:
-    build = convc.build(variant, tmp_path / "out", size=size, via=via)
-    assert build.verification.ok
-    batches = {shape[0] for case in _cases(build.manifest) for shape in case.values()}
-    assert batches == {1, 2}
-    assert (build.manifest["proof"]["whole_network_error"] or 0) <= build.manifest["proof"]["allowed"]
 
 
 def _proven_at_several_sizes(variant: str, tmp_path: Path, via: str) -> None:

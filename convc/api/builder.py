@@ -130,7 +130,7 @@ def build_network(
     clock.stage("lowering")
     resolved = resolved_text(network, numbers.families)
     metadata = _metadata(network, numbers, resolved)
-    onnx = emit(compiled.model, options.via, loads.opset, loads.ir_version, metadata)
+    onnx = emit(compiled.model, options.via, loads.opset, loads.ir_version, metadata, loads.lacking)
     made: dict[str, Any] = {}
 
     def manifest(sink: Sink) -> None:

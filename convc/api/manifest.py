@@ -82,7 +82,11 @@ def manifest_of(
         "source": counts(network, compiled.source),
         "deployed": counts(network, compiled.model),
         "passes": [_record(record) for record in compiled.records],
-        "proof": {"allowed": ALLOWED, "whole_network_error": _power(compiled.whole_error)},
+        "proof": {
+            "allowed": ALLOWED,
+            "whole_network_error": _power(compiled.whole_error),
+            **({} if compiled.rounding is None else {"rounding": _power(compiled.rounding)}),
+        },
         "verification": verification.data(),
         "files": dict(files),
     }

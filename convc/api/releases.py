@@ -15,10 +15,11 @@ MOST_OPSET = 22
 
 
 class Loads(NamedTuple):
-    """The newest a release reads."""
+    """The newest a release reads, and the operators of that opset for which it has no kernel."""
 
     opset: int
     ir_version: int
+    lacking: frozenset[str] = frozenset()
 
 
 # Minor releases of 1.x.
@@ -35,6 +36,8 @@ RELEASES: Mapping[int, Loads] = {
     21: Loads(22, 10),
     22: Loads(22, 10),
 }
+# Operators that came to the runtime long after they came to ONNX: the first minor release with a kernel.
+KERNELS: Mapping[str, int] = {"DeformConv": 25}
 # The IR version that came with each opset: no file needs a newer one than its opset's.
 DEFAULT_OPSET = 20
 DEFAULT_IR = 10
@@ -50,7 +53,7 @@ def versions(opset: int | None, runtime: str | None) -> Loads:
     loads = _release(runtime)
     if opset is not None and opset > loads.opset:
         raise UsageError(f"{runtime} loads opset {loads.opset} at most, --opset asks for {opset}")
-    return Loads(min(wanted, loads.opset), min(DEFAULT_IR, loads.ir_version))
+    return loads._replace(opset=min(wanted, loads.opset), ir_version=min(DEFAULT_IR, loads.ir_version))
 
 
 def _release(runtime: str) -> Loads:
@@ -61,4 +64,5 @@ def _release(runtime: str) -> Loads:
         raise UsageError(f"--runtime is {runtime!r}", hint="e.g. --runtime ort==1.19")
     if int(minor) < min(RELEASES):
         raise UsageError(f"{runtime} is older than what convc writes for", hint=f"ort==1.{min(RELEASES)} or newer")
-    return RELEASES.get(int(minor), RELEASES[max(RELEASES)])
+    loads = RELEASES.get(int(minor), RELEASES[max(RELEASES)])
+    return loads._replace(lacking=frozenset(op for op, first in KERNELS.items() if int(minor) < first))

@@ -17,13 +17,14 @@ from ..compiler.errors import ProviderError
 from ..compiler.frontend.network import Network
 from ..compiler.ir import SymDim, TensorType
 from ..compiler.ir.dims import at
+from ..compiler.ops.embedding import counts
 from .net import sizes_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..compiler.compile import Compiled
-    from ..compiler.ir import Model, Node
+    from ..compiler.ir import Graph, Model, Node
     from ..runtime.parity import Difference
     from ..runtime.providers import Provider
     from ..runtime.report import VerifyReport
@@ -92,7 +93,7 @@ def compare_file(
     session = Session(path, provider, spinning=False)
     cases = []
     for sizes in spatial_cases(network):
-        for feeds, expected, bounds in _references(compiled.source, random_feeds(network.graph.inputs, sizes), sizes):
+        for feeds, expected, bounds in _references(compiled.source, random_feeds(network.graph, sizes), sizes):
             parity = compare(expected, session.run(feeds), bounds)
             cases.append(Case({name: tuple(x.shape) for name, x in feeds.items()}, parity))
             if not parity.ok:
@@ -146,16 +147,17 @@ def batch_symbol(inputs: Mapping[str, TensorType]) -> str | None:
     return next(iter(names)) if len(names) == 1 else None
 
 
-def random_feeds(inputs: Mapping[str, TensorType], sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
-    """Seeded inputs: dense standard normal, or class indices for integers."""
+def random_feeds(graph: Graph, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    """Seeded inputs: dense standard normal, or for integers class indices that every embedding knows."""
     import numpy as np
 
     rng = np.random.default_rng(SEED)
     feeds: dict[str, NDArray[Any]] = {}
-    for name, type_ in inputs.items():
+    known = counts(graph)
+    for name, type_ in graph.inputs.items():
         shape = tuple(at(dim, sizes) for dim in type_.shape)
         if type_.dtype.value == "int64":
-            feeds[name] = rng.integers(0, 8, shape)
+            feeds[name] = rng.integers(0, known.get(name, 8), shape)
         else:
             feeds[name] = rng.standard_normal(shape, np.float32)
     return feeds

@@ -7,15 +7,17 @@ A block sees its inputs, its parameters and its steps, and nothing else. Its par
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Mark
-from .arguments import default, optional_text, parameter
+from ..errors import Mark, SpecError
+from .arguments import condition, default, optional_text, parameter
 from .calls import default_levels
 from .context import Context, Defaults, brief
 from .declarations import Param
 from .document import Map, Scalar, Tree
+from .homes import at_home
 from .library import File
 from .merging import hand_over
 from .references import output_name, read_name
@@ -38,8 +40,10 @@ def call_block(run: Elaborator, block: Block, file: File, step: Step, inputs: li
     scope = _scope(f"block {block.name!r}", block.inputs or ("",), step, inputs, ctx)
     x = inputs[0]
     levels = _levels(f"block {block.name!r}", block.name, tuple(block.params), step, ctx)
-    values = _values(f"block {block.name!r}", block.params, levels, Env({}, x, scope), step, ctx, {})
+    homes = (*_homes(block.name, ctx), file)
+    values = _values(f"block {block.name!r}", block.params, levels, homes, Env({}, x, scope), step, ctx, {})
     inner = _enter(f"block {block.name!r}", values, file, step, ctx)._replace(scope=scope, env=Env(values, x, scope))
+    _check_requirements(block, inner)
     last = run.run(block.body, x, inner)
     if not block.outputs:
         return last
@@ -58,7 +62,8 @@ def call_network(run: Elaborator, file: File, step: Step, inputs: list[Value], c
     variant, until = (_word(name, levels) for name in RESERVED)
     _check_words(spec, variant, until, levels, step, ctx)
     chosen = {} if variant is None else variant_data(spec, variant)
-    values = _values(what, spec.params, levels, Env({}), step, ctx, chosen)
+    homes = (*_homes(spec.name, ctx), file)
+    values = _values(what, spec.params, levels, homes, Env({}), step, ctx, chosen)
     given = {k: v for k, v in values.items() if any(k in level for level in levels)}
     shown = {"variant": variant, **given} if variant else given
     x = inputs[0]
@@ -105,24 +110,55 @@ def _levels(what: str, name: str, known: Sequence[str], step: Step, ctx: Context
     return [{k: written for k, written in level.items() if not is_null(written[0])} for level in levels]
 
 
+def _check_requirements(block: Block, ctx: Context) -> None:
+    """Refuse arguments that the block's `require:` rules out."""
+    for scalar, reason in block.require:
+        if not condition(scalar, ctx.env, "require"):
+            raise ctx.problem(f"block {block.name!r} needs {scalar.text}: {reason}", scalar.mark)
+
+
+def _homes(name: str, ctx: Context) -> list[File]:
+    """The files in which `_levels` stand."""
+    return [ctx.file, *(level.file for level in ctx.defaults if name in level.calls)]
+
+
 def _values(
     what: str,
     params: Mapping[str, Param],
     levels: Sequence[Mapping[str, Written]],
+    homes: Sequence[File],
     env: Env,
     step: Step,
     ctx: Context,
     chosen: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Every parameter's value: written in the call or in `defaults`, chosen by a variant, or the declared default."""
+    """Every parameter's value: written in the call or in `defaults`, chosen by a variant, or the declared default.
+
+    Text is at home where it was written: `homes` are the files of the levels, then that of the declarations and variants.
+    """
     values: dict[str, Any] = {}
     for name, param in params.items():
-        found = (parameter(param, *level[name]) for level in levels if name in level)
+        found = (
+            at_home(parameter(param, *level[name]), home)
+            for home, level in zip(homes[:-1], levels, strict=True)
+            if name in level
+        )
         value = next((v for v in found if v is not None), chosen.get(name))
         if value is None and param.required:
             raise ctx.problem(f"{what} needs `{name}` ({param.type})", step.mark, param.doc)
-        values[name] = default(param, Env(values, env.x, env.scope)) if value is None else value
+        if value is None:
+            value = _default(what, param, Env(values, env.x, env.scope), step, ctx)
+        values[name] = at_home(value, homes[-1])
     return values
+
+
+def _default(what: str, param: Param, env: Env, step: Step, ctx: Context) -> Any:
+    """A parameter's own value; where it cannot be computed from the others, the call is part of what is said."""
+    try:
+        return default(param, env)
+    except SpecError as error:
+        frames = ctx.called(what, step.mark).frames
+        raise SpecError([replace(problem, frames=frames) for problem in error.problems]) from error
 
 
 def _enter(
@@ -130,7 +166,7 @@ def _enter(
 ) -> Context:
     """One call deeper. Another file's own `defaults` come before those of the file that calls it."""
     if (file is not ctx.file or params is not None) and file.spec.defaults:
-        own = Defaults(file.spec.defaults, declared_values(file.spec) if params is None else params)
+        own = Defaults(file.spec.defaults, declared_values(file.spec) if params is None else params, file)
         ctx = ctx._replace(defaults=(own, *ctx.defaults))
     return ctx.called(f"{what} ({brief(shown)})" if shown else what, step.mark)._replace(file=file)
 

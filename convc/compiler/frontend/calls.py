@@ -17,6 +17,7 @@ from .arguments import data, integral, text, whole
 from .context import MAX_ELEMENTS, MAX_NODES, MAX_VALUE, Context, Draft, LimitError
 from .conversions import operator_argument
 from .document import Map, Scalar, Seq, Tree
+from .homes import plain
 from .references import read_values
 from .steps import VALUE_HEADS, Step, describe, is_null, near
 from .values import Bundle, Env, Tensor, Value, flatten, gathered
@@ -48,7 +49,7 @@ def call_operator(run: Elaborator, cls: type[Op], step: Step, inputs: list[Value
     for level in (_given(cls, step, ctx), *default_levels(cls.name, ctx)):
         for name, (tree, env) in level.items():
             if name not in args and (value := operator_argument(cls.fields()[name], tree, env)) is not None:
-                args[name] = value
+                args[name] = plain(value)
     for name, field in cls.fields().items():
         if field.required and name not in args:
             raise ctx.problem(f"`{cls.name}` needs `{name}`: {field.doc}", step.mark)

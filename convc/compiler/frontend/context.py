@@ -42,6 +42,7 @@ class Defaults(NamedTuple):
 
     calls: Mapping[str, Map]
     params: Mapping[str, object]
+    file: File
 
 
 class Context(NamedTuple):

@@ -15,6 +15,7 @@ from . import blocks, calls, combinators
 from .arguments import condition, whole
 from .context import MAX_ROUNDS, ROUND, Context, Draft, LimitError
 from .document import Scalar, Seq, Tree
+from .homes import home_of
 from .labels import Labels, label_steps
 from .merging import close_round, hand_over
 from .parameters import name_parameter
@@ -114,16 +115,17 @@ class Elaborator:
         if step.is_combinator:
             return combinators.apply(self, step, inputs, ctx)
         head = calls.head_of(step, ctx)
-        found = ctx.file.block(head)
+        file = home_of(head, ctx.file)
+        found = file.block(head)
         if found is not None:
             return blocks.call_block(self, *found, step, inputs, ctx)
         if head in calls.WIRING:
             return calls.WIRING[head](self, step, inputs, ctx)
         if head in REGISTRY:
             return calls.call_operator(self, REGISTRY[head], step, inputs, ctx)
-        if (network := ctx.file.networks.get(head)) is not None:
+        if (network := file.networks.get(head)) is not None:
             return blocks.call_network(self, network, step, inputs, ctx)
-        message, hint = ctx.file.stranger(head)
+        message, hint = file.stranger(head)
         raise ctx.problem(message, step.mark, hint)
 
     def add(self, op: Op, tensors: tuple[Tensor, ...], step: Step, ctx: Context, names: Sequence[str] = ()) -> Tensor:

@@ -30,6 +30,8 @@ def lint(file: File) -> list[Problem]:
     found: list[Problem] = []
     for block in file.spec.blocks.values():
         found += _params(list(block.params.values()))
+        for scalar, _ in block.require:
+            found += _expressions(scalar)
         found += _steps(block.body, file)
     found += _params(list(file.spec.params.values()))
     found += _variants(file)

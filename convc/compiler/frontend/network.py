@@ -103,7 +103,7 @@ def _run(
     symbols = {str(dim): dim for dim in dims if isinstance(dim, SymDim)}
     known = {**symbols, **values}
     env = Env(known, next(iter(named.values())), scope)
-    ctx = Context("", "", scope, env, file, (Defaults(spec.defaults, known),) if spec.defaults else ())
+    ctx = Context("", "", scope, env, file, (Defaults(spec.defaults, known, file),) if spec.defaults else ())
     try:
         return preprocess, _steps(Elaborator(draft), ctx, preprocess)
     except Poisoned:

@@ -164,6 +164,7 @@ _TOP: Mapping[str, Json] = {
             "properties": {
                 **{key: {} for key in BLOCK_KEYS},
                 "params": _OBJECT,
+                "require": {"type": "object", "additionalProperties": {"type": "string"}},
                 "inputs": {"type": "array", "items": {"type": "string"}},
                 "outputs": {"type": "array", "items": {"type": "string"}},
                 "body": {"$ref": "#/$defs/steps"},

@@ -18,7 +18,7 @@ TOP_KEYS = (
     "convc", "name", "doc", "params", "variants", "symbols", "import", "defaults", "input", "blocks", "network",
     "outputs", "preprocess", "labels", "checkpoints",
 )  # fmt: skip
-BLOCK_KEYS = ("doc", "params", "inputs", "outputs", "body")
+BLOCK_KEYS = ("doc", "params", "require", "inputs", "outputs", "body")
 LANGUAGE = 1
 MAX_PROMISE = 2**20
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
@@ -35,6 +35,7 @@ class Block:
     outputs: tuple[str, ...]
     body: tuple[Step, ...]
     doc: str = ""
+    require: tuple[tuple[Scalar, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +215,21 @@ class _Reader:
         for both in (name for name in inputs if name in params):
             self.problem(f"an input and a parameter of block {name!r} are both called {both!r}", params[both].mark)
         body = parse_steps(tree.get("body"), f"the body of {name!r}", key.mark, self.problems)
-        return Block(name, key.mark, params, inputs, inner.names("outputs"), body, inner.text("doc"))
+        return Block(
+            name, key.mark, params, inputs, inner.names("outputs"), body, inner.text("doc"), inner.reasons("require")
+        )
+
+    def reasons(self, key: str) -> tuple[tuple[Scalar, str], ...]:
+        """Conditions, each with what it is for."""
+        tree = self.map(key)
+        found = []
+        for condition, reason in tree.entries if tree else ():
+            if isinstance(reason, Scalar) and isinstance(reason.value, str):
+                found.append((condition, reason.value))
+            else:
+                hint = "e.g. `out % 2 == 0: the halves are of equal width`"
+                self.problem(f"`{key}` has a condition without a reason", condition.mark, hint)
+        return tuple(found)
 
     def names(self, key: str) -> tuple[str, ...]:
         tree = self.tree.get(key)

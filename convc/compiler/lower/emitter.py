@@ -53,6 +53,7 @@ class Emitter:
     opset: int
     inputs: tuple[TensorType, ...]
     output: TensorType
+    lacking: frozenset[str] = frozenset()
     _calls: list[Call] = field(default_factory=list)
     _constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     _hints: dict[str, str] = field(default_factory=dict)

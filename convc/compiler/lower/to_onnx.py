@@ -38,15 +38,17 @@ def to_onnx(
     metadata: Mapping[str, str] | None = None,
     producer_version: str = "",
     doc: str = "",
+    lacking: frozenset[str] = frozenset(),
 ) -> OnnxModel:
     """The deployed model: `outputs` of the graph, and what they need. No parameter is computed yet: the writer does.
 
-    `metadata` becomes the model's metadata_props, sorted; `doc` its doc_string. The bytes depend on the arguments only.
+    `metadata` becomes the model's metadata_props, sorted; `doc` its doc_string. `lacking` are ONNX operators that the runtime has
+    no kernel for: where an operator can be written without them, it is. The bytes depend on the arguments only.
     Raises UsageError, which names the spec's line, where the opset cannot express an operator.
     """
     import onnx_ir as ir
 
-    built = _Builder(model, opset).build()
+    built = _Builder(model, opset, lacking).build()
     proto = ir.Model(
         built,
         ir_version=ir_version,
@@ -130,8 +132,9 @@ def _weights(model: Model, graph: ir.Graph) -> tuple[Weight, ...]:
 class _Builder:
     """One lowering under way: `values` holds what every name stands for in ONNX."""
 
-    def __init__(self, model: Model, opset: int) -> None:
+    def __init__(self, model: Model, opset: int, lacking: frozenset[str]) -> None:
         self.model = model
+        self.lacking = lacking
         self.graph = model.graph
         self.nodes = reachable(model.graph, model.graph.outputs.values())
         self.schemas = Schemas(opset)
@@ -178,7 +181,7 @@ class _Builder:
 
     def _emit(self, node: Node) -> None:
         types = self.graph.input_types(node)
-        g = Emitter(node.name, self.schemas.opset, types, node.type)
+        g = Emitter(node.name, self.schemas.opset, types, node.type, self.lacking)
         for name in node.params.values():
             self._param(name, g.dtype.value)
         free = node.name not in self.public and node.name not in self.graph.outputs

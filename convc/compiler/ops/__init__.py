@@ -15,7 +15,9 @@ from . import (
     conv,  # conv
     conv_transpose,  # conv_transpose
     deform_conv,  # deform_conv
+    embedding,  # embedding
     emit,  # what ONNX lowerings say often
+    fixed_conv,  # fixed_conv
     global_pool,  # global_avg_pool global_max_pool
     init,  # fillings of fresh weights
     join,  # concat stack
@@ -31,12 +33,13 @@ from . import (
     sizes,  # dynamic sizes as arguments
     tensor,  # parameter constant
     train,  # identity dropout drop_path
+    warp,  # warp
 )
 
 OPS = REGISTRY
 
 __all__ = [
     "OPS", "activation", "adaptive_pool", "arithmetic", "axes", "batch_norm", "border", "c4_conv", "channels", "conv",
-    "conv_transpose", "deform_conv", "emit", "global_pool", "init", "join", "linear", "lrn", "max_unpool", "norm",
-    "padding", "pool", "reduce", "resize", "shape", "sizes", "tensor", "train",
+    "conv_transpose", "deform_conv", "embedding", "emit", "fixed_conv", "global_pool", "init", "join", "linear",
+    "lrn", "max_unpool", "norm", "padding", "pool", "reduce", "resize", "shape", "sizes", "tensor", "train", "warp",
 ]  # fmt: skip

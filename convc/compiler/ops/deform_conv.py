@@ -12,8 +12,9 @@ Channels of the second convolution, for K taps and G offset groups, in ONNX's or
 
     displacements   (G, K, 2)   down, then right        m   (G, K)   behind all of them
 
-A group's channels share displacements. In ONNX this is DeformConv; older opsets sample with GridSample, every tap a row and
-every place a column of its grid, and a K x 1 convolution sums the rows up. PyTorch does the same with grid_sample.
+A group's channels share displacements. In ONNX this is DeformConv; for older opsets, and for runtimes without a kernel for
+it, GridSample reads every tap into a row and every place into a column, and a K x 1 convolution sums the rows up. PyTorch
+does the same with grid_sample.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .init import HE, ZEROS
 from .padding import Padding, is_symmetric, onnx_same, resolve, torch_pad, torch_same
 from .sizes import onnx_sizes
 
-# The first opset that has DeformConv. A number beyond every opset gives the GridSample form, for runtimes without a kernel.
+# The first opset that has DeformConv.
 NATIVE_OPSET = 19
 
 # What ONNX calls the types that are sampled.
@@ -184,7 +185,7 @@ class DeformConv(Op, name="deform_conv", group="convolution", arity=(1, 2), prin
         }
         offsets = x[1] if len(x) == 2 else g.Conv(value, p["offset.weight"], p["offset.bias"], **attributes)
         shifts, mask = self._onnx_offsets(g, offsets)
-        if g.opset < NATIVE_OPSET:
+        if g.opset < NATIVE_OPSET or "DeformConv" in g.lacking:
             return self._onnx_sampled(g, value, shifts, mask, as_tuple(pads)[:2], p)
         groups = {"group": self.groups, "offset_group": self.offset_groups}
         return str(g.DeformConv(value, p["weight"], shifts, p.get("bias"), mask, **groups, **attributes))

@@ -1,6 +1,7 @@
 """Interpolation to another spatial size.
 
 nearest     y[i] = x[floor(i * S / S')]
+nearest_exact   y[i] = x[floor((i + 1/2) S / S')], the nearest centre, as image libraries have it
 linear      between the nearest elements, centres of pixels aligned: x at (i + 1/2) S / S' - 1/2
             with align_corners: x at i (S - 1) / (S' - 1)
 cubic       Keys' kernel with a = -0.75
@@ -21,6 +22,7 @@ from .axes import axis_name, spatial_rank
 from .border import sizes_per_axis
 from .sizes import as_dims, check_known, onnx_sizes, torch_sizes
 
+_NEAREST = ("nearest", "nearest_exact")
 _TORCH_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -34,7 +36,12 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
 
     scale: tuple[float, ...] | None = arg(None, kind="numbers", doc="factor, or one per axis")
     size: Dim | tuple[Dim, ...] | None = arg(None, kind="dims", doc="output size")
-    mode: str = arg("nearest", kind="word", choices=("nearest", "linear", "bilinear", "cubic", "bicubic"), doc="how")
+    mode: str = arg(
+        "nearest",
+        kind="word",
+        choices=("nearest", "nearest_exact", "linear", "bilinear", "cubic", "bicubic"),
+        doc="how",
+    )
     align_corners: bool = arg(False, kind="bool", doc="map corner pixels onto corner pixels (linear and cubic)")
     of: Shape = field(default=(), repr=False)
 
@@ -42,8 +49,8 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
         rank = spatial_rank(x[0], "resize")
         if (self.scale is not None) + (self.size is not None) + (len(x) - 1) != 1:
             raise ShapeError("resize needs one of scale, size and a second value to be as large as")
-        if self.align_corners and self.mode == "nearest":
-            raise ShapeError("align_corners has no meaning with mode nearest")
+        if self.align_corners and self.mode in _NEAREST:
+            raise ShapeError(f"align_corners has no meaning with mode {self.mode}")
         if self.mode in ("cubic", "bicubic") and rank != 2:
             raise ShapeError(f"mode {self.mode} is for two spatial axes, but got {x[0]}")
         if self.mode == "bilinear" and rank != 2:
@@ -75,11 +82,13 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
 
     @property
     def _kind(self) -> str:
-        return {"bilinear": "linear", "bicubic": "cubic"}.get(self.mode, self.mode)
+        return {"bilinear": "linear", "bicubic": "cubic", "nearest_exact": "nearest"}.get(self.mode, self.mode)
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
         sizes = self._sizes(x[0].shape[2:], x[1].shape[2:] if len(x) == 2 else None)
         sizes = tuple(torch_sizes(sizes, self.of, x[0])) if self.size is not None else sizes
+        if self.mode == "nearest_exact":
+            return t.nn.functional.interpolate(x[0], size=sizes, mode="nearest-exact")
         if self._kind == "nearest":
             return t.nn.functional.interpolate(x[0], size=sizes, mode="nearest")
         mode = "bicubic" if self._kind == "cubic" else _TORCH_LINEAR[x[0].ndim - 2]
@@ -87,7 +96,9 @@ class Resize(Op, name="resize", group="shape", arity=(1, 2), principal="scale"):
 
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
         attributes: dict[str, Any] = {"mode": self._kind}
-        if self._kind == "nearest":
+        if self.mode == "nearest_exact":
+            attributes |= {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"}
+        elif self._kind == "nearest":
             attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         else:
             corners = "align_corners" if self.align_corners else "half_pixel"

@@ -52,7 +52,7 @@ class Constant(Op, name="constant", group="arithmetic", arity=(0, 0), principal=
     value: Any = arg(kind="data", doc="a number, or numbers in nested lists")
 
     def infer(self, *x: TensorType) -> TensorType:
-        return TensorType(_shape(self.value))
+        return TensorType(shape_of(self.value, "a constant"))
 
     def torch(self, t: Any, *x: Any, p: Params, training: bool = False) -> Any:
         return t.tensor(self.value, dtype=t.float32)
@@ -62,12 +62,13 @@ class Constant(Op, name="constant", group="arithmetic", arity=(0, 0), principal=
         return str(g.Identity(array(g, self.value, "value")))
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def shape_of(value: Any, what: str) -> tuple[int, ...]:
+    """The shape of numbers in nested lists; raises ShapeError where they differ in length, or are empty."""
     if not isinstance(value, list | tuple):
         return ()
     if not value:
-        raise ShapeError("a constant needs at least one number in each list")
-    shapes = {_shape(row) for row in value}
+        raise ShapeError(f"{what} needs at least one number in each list")
+    shapes = {shape_of(row, what) for row in value}
     if len(shapes) > 1:
-        raise ShapeError(f"the lists of a constant differ in shape: {' and '.join(map(str, sorted(shapes)))}")
+        raise ShapeError(f"the lists of {what} differ in shape: {' and '.join(map(str, sorted(shapes)))}")
     return (len(value), *shapes.pop())

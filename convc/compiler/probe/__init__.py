@@ -3,7 +3,8 @@
 torch is imported on use: importing this costs nothing.
 """
 
+from .conditioning import rounding
 from .proof import TorchProbe, whole
 from .randomise import randomised
 
-__all__ = ["TorchProbe", "randomised", "whole"]
+__all__ = ["TorchProbe", "randomised", "rounding", "whole"]

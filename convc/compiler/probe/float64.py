@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 from zlib import crc32
 
@@ -137,16 +138,18 @@ def _held(node: Node, param: Param, numbers: Numbers | None) -> Tensor | Strips:
     return (numbers or Numbers()).tensor(param)
 
 
-def dense(types: Mapping[str, TensorType], seed: int, positive: bool = False) -> dict[str, Tensor]:
-    """Seeded values for each type: normal (or above 1/2), whole numbers from 0 to 9, or true and false."""
-    return {name: _dense(name, type_, seed, positive) for name, type_ in types.items()}
+def dense(
+    types: Mapping[str, TensorType], seed: int, positive: bool = False, below: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Tensor]:
+    """Seeded values for each type: normal (or above 1/2), whole numbers from 0 to 9 or `below` a limit, or true and false."""
+    return {name: _dense(name, type_, seed, positive, below.get(name, 10)) for name, type_ in types.items()}
 
 
-def _dense(name: str, type_: TensorType, seed: int, positive: bool) -> Tensor:
+def _dense(name: str, type_: TensorType, seed: int, positive: bool, below: int) -> Tensor:
     source = torch.Generator().manual_seed(crc32(name.encode()) ^ seed)
     shape = type_.at({})
     if type_.dtype is DType.int64:
-        return torch.randint(0, 10, shape, generator=source)
+        return torch.randint(0, below, shape, generator=source)
     if type_.dtype is DType.bool:
         return torch.rand(shape, generator=source) < 0.5
     values = torch.randn(shape, generator=source, dtype=torch.float64)
@@ -165,22 +168,29 @@ class _Functional:
         y = torch.cat([functional.linear(x, strip) for strip in weight], -1)
         return y if bias is None else y + bias
 
-    def conv1d(self, *arguments: Any) -> Tensor:
-        return _conv(functional.conv1d, *arguments)
+    def conv1d(self, *given: Any, **named: Any) -> Tensor:
+        return _conv(functional.conv1d, *given, **named)
 
-    def conv2d(self, *arguments: Any) -> Tensor:
-        return _conv(functional.conv2d, *arguments)
+    def conv2d(self, *given: Any, **named: Any) -> Tensor:
+        return _conv(functional.conv2d, *given, **named)
 
-    def conv3d(self, *arguments: Any) -> Tensor:
-        return _conv(functional.conv3d, *arguments)
+    def conv3d(self, *given: Any, **named: Any) -> Tensor:
+        return _conv(functional.conv3d, *given, **named)
 
 
-def _conv(conv: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """The arguments are PyTorch's: x, weight, bias, stride, padding, dilation, groups."""
-    *most, groups = arguments
-    if groups == 1 or arguments[1].shape[1] != 1:
-        return conv(*arguments)
-    return depthwise(*most)
+def _conv(
+    conv: Callable[..., Tensor],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    if groups == 1 or weight.shape[1] != 1 or not all(isinstance(a, Sequence) for a in (stride, padding, dilation)):
+        return conv(x, weight, bias, stride, padding, dilation, groups)
+    return depthwise(x, weight, bias, stride, padding, dilation)
 
 
 def depthwise(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import PassError
 from ..ir import Model, Region
+from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
 from .sizes import Plan, Side, plans, recorded, scaled
 
@@ -62,30 +63,31 @@ def whole(before: Model, after: Model, seed: int = 0) -> float:
     """
     if list(before.graph.outputs) != list(after.graph.outputs) or before.graph.inputs != after.graph.inputs:
         raise PassError("the networks differ in their inputs or outputs")
-    sides = (_deployed(before), _deployed(after))
+    sides = (deployed(before), deployed(after))
     pairs = list(zip(before.graph.outputs.values(), after.graph.outputs.values(), strict=True))
-    own = recorded(before.graph.inputs, sides, _WHOLE[0])
-    plan = _whole_plan(before, sides, own)
+    plan, own = whole_plans(before, sides)
     error = _compared(plan, sides, pairs, None, seed, False)[0]
     if error <= ALLOWED or plan is own:
         return error
     return _compared(own, sides, pairs, None, seed, False)[0]
 
 
-def _deployed(model: Model) -> Side:
+def deployed(model: Model) -> Side:
     """What the outputs need, without the train form's heads."""
     return Side([node for node in model.graph if not node.train_only], model.params)
 
 
-def _whole_plan(model: Model, sides: Sequence[Side], own: Plan) -> Plan:
+def whole_plans(model: Model, sides: Sequence[Side]) -> tuple[Plan, Plan]:
+    """The smallest sizes that both sides take, and the network's own."""
+    own = recorded(model.graph.inputs, sides, _WHOLE[0])
     if all(type_.rank < 3 for type_ in own.inputs.values()):
-        return own
+        return own, own
     largest = max(max(type_.at({})[2:]) for type_ in own.inputs.values() if type_.rank > 2)
     for size in _WHOLE:
         inputs = scaled(model.graph.inputs, (size, size), 2) if size < largest else None
         if inputs is not None and all(side.types(inputs) is not None for side in sides):
-            return Plan(inputs, small=True)
-    return own
+            return Plan(inputs, small=True), own
+    return own, own
 
 
 def _compared(
@@ -103,7 +105,7 @@ def _compared(
     if types[0] is None or types[1] is None:
         return _INFINITE, True
     with one_thread():
-        inputs = dense(plan.inputs, seed, positive)
+        inputs = dense(plan.inputs, seed, positive, counts(sides[0].nodes))
         wanted = ([name for name, _ in outputs], [name for _, name in outputs])
         if numbers is None and not _alike(sides):
             old, new = _side_by_side(sides, inputs, wanted)

@@ -55,6 +55,12 @@ class Comparison:
         """Every timed run of "a" or "b", in order."""
         return [1e3 * value for pair in self.pairs for value in getattr(pair, side)]
 
+    def html(self) -> str:
+        """One page that works offline."""
+        from ..views.comparison_page import comparison_page
+
+        return comparison_page(self)
+
     @property
     def failed(self) -> bool:
         """B is slower, and by more than the limit."""

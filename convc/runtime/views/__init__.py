@@ -1,6 +1,5 @@
-"""What was measured, for people: a terminal table, one page that works offline, and a trace for Perfetto.
+"""What was measured, for people: one page that works offline, and a trace for Perfetto.
 
-    terminal.py       lines with bars
     profile_page.py   the page of a profile; comparison_page.py the page of a comparison
     trace.py          the profiled runs in the Chrome trace format
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..profile.record import LayerTable
-from .groups import KEYS, grouped
+from .groups import grouped
 
 _COLOURS = 6
 
@@ -18,7 +18,7 @@ class Kinds:
 
     @staticmethod
     def of(table: LayerTable) -> Kinds:
-        return Kinds(tuple(group.name for group in grouped(table, KEYS["operator"])))
+        return Kinds(tuple(group.name for group in grouped(table.rows, "op")))
 
     def css(self, op: str) -> str:
         """The style class of an operator's colour."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..profile.record import LayerRow, LayerTable
 from .figures import aligned, decimals_for, percent, rounded, size_text
-from .groups import KEYS, Group, grouped, ranked, share
+from .groups import Group, grouped, ranked, share
 from .kinds import Kinds
 from .markup import Markup, el, joined
 
@@ -44,7 +44,9 @@ def layer_table(rows: Sequence[LayerRow], table: LayerTable, kinds: Kinds) -> Ma
 
 def group_tables(table: LayerTable, kinds: Kinds) -> Markup:
     """By stage, by block and by operator, side by side where there is room."""
-    found = [(name, grouped(table, key)) for name, key in KEYS.items()]
+    found = [
+        (name, grouped(table.rows, by)) for name, by in (("stage", "stage"), ("block", "block"), ("operator", "op"))
+    ]
     # Where every layer is a group of its own, the grouping says nothing new.
     told = [(name, groups) for name, groups in found if len(groups) < len(table.rows) or name == "operator"]
     return el(
@@ -121,7 +123,7 @@ def _groups(name: str, groups: Sequence[Group], kinds: Kinds | None) -> Markup:
         bar = el(
             "div", el("i", class_=f"fill {css}", style=f"width:{100 * group.time_ms / longest:.2f}%"), class_="track"
         )
-        title = _counted(group.layers, "layer")
+        title = _counted(group.rows, "layer")
         rows.append(
             el(
                 "tr",

@@ -17,7 +17,7 @@ from ..profile.record import Point, Profile, TraceEvent
 _TRACKS = {1: "nodes", 2: "layers", 3: "stages"}
 
 
-def trace(profile: Profile) -> dict[str, Any]:
+def profile_trace(profile: Profile) -> dict[str, Any]:
     """The whole trace as plain values; points without a timeline leave no mark."""
     events: list[dict[str, Any]] = []
     for pid, point in enumerate(profile.points, 1):

@@ -158,3 +158,43 @@ def test_paths_that_cannot_be_are_refused(tmp_path: Path) -> None:
             open_spec(wanted)
     with pytest.raises(UsageError):
         open_spec("a" * 5000)
+
+
+INNER = """\
+blocks:
+  outer:
+    params: {att: mine, table: []}
+    body:
+      - inner: {att: $att}
+        id: s
+      - for: [what]
+        in: table
+        do: [{$what: }]
+  inner: {params: {att: text}, body: [{$att: }]}
+  mine: {body: [tanh]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        # A word leads where it was written: in the call, in the caller's defaults, in a block's own declaration.
+        ("network: [outer: {att: mine}]", ["abs"]),
+        ("defaults: {outer: {att: mine}}\nnetwork: [outer]", ["abs"]),
+        ("network: [outer]", ["tanh"]),
+        ("params: {which: mine}\nnetwork: [outer: {att: $which}]", ["abs"]),
+        ("  middle: {params: {att: mine}, body: [outer: {att: $att}]}\nnetwork: [middle]", ["abs"]),
+        ("network: [outer: {att: neg, table: [[\"'mine'\"]]}]", ["neg", "abs"]),
+    ],
+)
+def test_a_block_that_is_an_argument_is_the_one_its_writer_sees(nets: Nets, call: str, expected: list[str]) -> None:
+    nets.write(INNER, "other.yaml")
+    net = nets.net("import: [other.yaml]\n" + block("mine", "abs") + call)
+    assert [n.op.name for n in net.graph.nodes.values()] == expected
+
+
+def test_the_librarys_blocks_take_a_callers_own(nets: Nets) -> None:
+    own = "blocks:\n  gate: {body: [sigmoid]}\nnetwork: [basic_block: {width: 4, att: gate}]"
+    assert "sigmoid" in {n.op.name for n in nets.net(own).graph.nodes.values()}
+    found = nets.problem("network: [basic_block: {width: 4, att: gate}]")
+    assert "called 'gate'" in found.message

@@ -19,6 +19,8 @@ from convc.compiler.lower.to_onnx import check, to_onnx
 from convc.compiler.lower.to_torch import evaluate
 from convc.compiler.lower.writer import serialize
 from convc.compiler.ops import OPS
+from convc.compiler.probe.float64 import run
+from convc.compiler.probe.sizes import Side
 
 Array = NDArray[Any]
 ShapeText = Sequence[Dim | str]
@@ -87,6 +89,14 @@ class Single:
         }
         result = evaluate(list(graph), values, self.model.params, dtype, ["y"])["y"]
         return np.asarray(result)
+
+    def proven(self, arrays: Sequence[Array]) -> Array:
+        """In float64 as the proof runs it, which does some operators otherwise than PyTorch."""
+        values = {
+            f"x{i}": torch.from_numpy(array if array.dtype.kind == "i" else array.astype(np.float64))
+            for i, array in enumerate(arrays)
+        }
+        return np.asarray(run(Side(list(self.model.graph), self.model.params), values, ["y"], None)["y"])
 
     def ort(self, session: onnxruntime.InferenceSession, arrays: Sequence[Array]) -> Array:
         return np.asarray(session.run(None, {f"x{i}": array for i, array in enumerate(arrays)})[0])

@@ -46,7 +46,9 @@ def test_types_torch_and_onnx_agree(case: Case, opset: int) -> None:
         assert expected.shape == single.type.at(sizes)
         assert_close(single.ort(session, arrays), expected)
         # Weights are float32 in both; only the arithmetic differs.
-        assert_close(expected, single.torch(arrays, "float64"))
+        exact = single.torch(arrays, "float64")
+        assert_close(expected, exact)
+        assert_close(single.proven(arrays), exact, 1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

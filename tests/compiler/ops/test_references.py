@@ -94,7 +94,7 @@ def test_deform_conv_is_onnx_s_own() -> None:
     arrays = one.inputs({})
     proto = onnx.load_from_string(serialize(to_onnx(one.model)))
     assert [node.op_type for node in proto.graph.node].count("DeformConv") == 1
-    expected = ReferenceEvaluator(proto).run(None, dict(zip(("x0", "x1"), arrays, strict=True)))[0]
+    (expected,) = ReferenceEvaluator(proto).run(None, dict(zip(("x0", "x1"), arrays, strict=True)))
     assert_close(one.torch(arrays), np.asarray(expected, np.float32))
 
 
@@ -147,9 +147,12 @@ def test_a_c4_convolution_turns_with_its_input(channels: int, kind: str, argumen
     x = one.inputs({})[0]
     spun = turned(x, channels // 4) if kind == "group" else np.rot90(x, 1, axes=(2, 3)).copy()
     session = one.session()
-    for run in (lambda value: one.torch([value]), lambda value: one.ort(session, [value])):
-        assert float(np.abs(run(spun) - turned(run(x), 5)).max()) < 1e-5
-        assert float(np.abs(run(spun) - run(x)).max()) > 1e-2
+    for before, after in (
+        (one.torch([x]), one.torch([spun])),
+        (one.ort(session, [x]), one.ort(session, [spun])),
+    ):
+        assert float(np.abs(after - turned(before, 5)).max()) < 1e-5
+        assert float(np.abs(after - before).max()) > 1e-2
 
 
 def test_a_c4_convolution_is_the_papers_formula() -> None:
@@ -206,7 +209,9 @@ def unpooled(kernel: int, size: int, **arguments: Any) -> tuple[Array, Array, Ar
 def test_unpooling_is_pytorch_s_own(kernel: int, size: int) -> None:
     x, y, places, one = unpooled(kernel, size)
     pooled, theirs = torch.nn.functional.max_pool2d(torch.from_numpy(x), kernel, return_indices=True)
-    expected = torch.nn.functional.max_unpool2d(pooled * 2 + 1, theirs, kernel, output_size=(size, size)).numpy()
+    expected = torch.nn.functional.max_unpool2d(
+        pooled * 2 + 1, theirs, [kernel, kernel], output_size=[size, size]
+    ).numpy()
     assert_close(one.torch([2 * y + 1, places, x]), expected)
     assert_close(one.ort(one.session(), [2 * y + 1, places, x]), expected)
     assert np.array_equal(x.reshape(-1)[places.reshape(-1)], y.reshape(-1))
@@ -217,7 +222,8 @@ def test_places_are_those_of_onnx_s_evaluator() -> None:
         one = single("max_pool_indices", (2, 3, 7, 9), **arguments)
         x = one.inputs({})[0]
         proto = onnx.load_from_string(serialize(to_onnx(one.model)))
-        assert np.array_equal(ReferenceEvaluator(proto).run(None, {"x0": x})[0], one.torch([x]))
+        (expected,) = ReferenceEvaluator(proto).run(None, {"x0": x})
+        assert np.array_equal(np.asarray(expected), one.torch([x]))
 
 
 @pytest.mark.parametrize("arguments", [{"padding": 1, "stride": 3}, {"padding": (1, 0, 0, 1)}, {"ceil": True}])

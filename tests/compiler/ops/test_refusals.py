@@ -81,6 +81,28 @@ REFUSED: list[tuple[str, dict[str, Any], list[ShapeText], str]] = [
         [IMAGE],
         "padding same_upper sets the output size: output_padding must be 0 beside it",
     ),
+    ("fixed_conv", {}, [("N", 3, 9)], "fixed_conv has kernels of height and width, but got [N, 3, 9]"),
+    (
+        "fixed_conv",
+        {"weight": (1, 2)},
+        [IMAGE],
+        "weight must be a kernel, rows of equal length, or a list of kernels of one size",
+    ),
+    ("fixed_conv", {"weight": ((1, 2), (3,))}, [IMAGE], "the lists of weight differ in shape: (1,) and (2,)"),
+    (
+        "warp",
+        {},
+        [IMAGE, ("N", 3, 28, 28)],
+        "displacement [N, 3, 28, 28] needs 2 channels, or 2 for each of several equal groups of the 64 channels of"
+        " [N, 64, 28, 28]",
+    ),
+    (
+        "warp",
+        {},
+        [IMAGE, ("N", 2, 28, 14)],
+        "offsets [N, 2, 28, 14] do not lie over the output [N, 64, 28, 28]: width differs (14 and 28)",
+    ),
+    ("embedding", {"out": 4, "count": 9}, [("N", 7)], "embedding looks whole numbers up, but got [N, 7]"),
     ("deform_conv", {}, [("N", 8, 9)], "deform_conv moves taps over height and width, but got [N, 8, 9]"),
     ("deform_conv", {"offset_groups": 3}, [IMAGE], "offset_groups 3 do not divide 64 input channels"),
     ("deform_conv", {"groups": 3}, [IMAGE], "groups 3 do not divide 64 input channels"),

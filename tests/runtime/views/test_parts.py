@@ -15,15 +15,14 @@ from convc.runtime.profile.record import LayerRow, Profile
 from convc.runtime.views.comparison_page import comparison_page
 from convc.runtime.views.distribution import binned, window
 from convc.runtime.views.figures import aligned, decimals_for, percent, rounded, scaled, signed_percent
-from convc.runtime.views.groups import KEYS, grouped, ranked
+from convc.runtime.views.groups import ranked
 from convc.runtime.views.layout import arranged
 from convc.runtime.views.markup import Markup, el
 from convc.runtime.views.profile_page import profile_page
 from convc.runtime.views.roofline import intensity, plotted, rate
 from convc.runtime.views.scale import Scale, fitted, spread
 from convc.runtime.views.sweep import series, swept
-from convc.runtime.views.terminal import bar, profile_text
-from convc.runtime.views.trace import trace
+from convc.runtime.views.trace import profile_trace
 from tests.runtime.views.samples import comparison, layer_table, point, profile
 
 HOSTILE = '<script>alert(1)</script>"&amp;'
@@ -104,14 +103,11 @@ def test_one_far_run_does_not_flatten_the_rest() -> None:
     assert len(binned(inside, low, high, 7)) == 7
 
 
-def test_groups_hold_every_row_once_and_the_dearest_first() -> None:
+def test_the_dearest_layer_leads() -> None:
     table = layer_table("resnet18")
-    for key in KEYS.values():
-        groups = grouped(table, key)
-        assert sum(group.layers for group in groups) == len(table.rows)
-        assert sum(group.time_ms for group in groups) == pytest.approx(table.sum_ms)
-        assert groups == sorted(groups, key=lambda group: -group.time_ms)
-    assert ranked(table)[0].time_ms == max(row.time_ms for row in table.rows)
+    times = [row.time_ms for row in ranked(table)]
+    assert times == sorted(times, reverse=True)
+    assert len(times) == len(table.rows)
 
 
 def _row(name: str, *reads: str) -> LayerRow:
@@ -169,46 +165,17 @@ def test_a_sweep_makes_one_line_for_each_other_setting() -> None:
     assert swept(points[:1]) is None
 
 
-def test_a_bar_is_in_proportion_and_never_nothing() -> None:
-    assert bar(1.0, 4) == "████"
-    assert bar(0.5, 4) == "██  "
-    assert bar(0.001, 4) == "▏   "
-    assert bar(0.0, 4) == "    "
-    assert bar(0.5, 4, blocks=False) == "##  "
-
-
-def test_the_terminal_says_where_the_time_goes_and_what_it_adds_up_to() -> None:
-    given = profile("resnet18")
-    table = given.points[0].layers
-    assert table is not None
-    text = profile_text(given, rows=5)
-    best = ranked(table)
-    assert [row.layer for row in best[:5] if row.layer in text] == [row.layer for row in best[:5]]
-    assert f"{len(table.rows) - 5} more layers" in text
-    assert f"closure {100 * table.closure:.1f} %" in text
-    assert best[0].source in text
-    assert "median 51" in text
-    assert len(profile_text(given, rows=0).splitlines()) < len(text.splitlines())
-
-
-def test_the_terminal_of_a_sweep_lists_every_point() -> None:
-    given = profile("resnet18", sweep=True)
-    text = profile_text(given)
-    assert all(point.label in text for point in given.points)
-
-
 def test_a_point_without_layers_or_samples_still_makes_a_page() -> None:
     bare = replace(point("lenet5", layers=False), samples_ms=(1.0, 2.0), throughput=None)
     given = replace(profile("lenet5"), points=(bare,), peaks=())
     assert "runs, ms: 1.00, 2.00" in profile_page(given)
-    assert profile_text(given)
-    assert trace(given)["traceEvents"] == []
+    assert profile_trace(given)["traceEvents"] == []
     assert profile_page(replace(given, points=()))
 
 
 def test_the_trace_nests_nodes_layers_and_stages() -> None:
     given = profile("resnet18")
-    made = json.loads(json.dumps(trace(given), allow_nan=False))
+    made = json.loads(json.dumps(profile_trace(given), allow_nan=False))
     events = made["traceEvents"]
     slices = [event for event in events if event["ph"] == "X"]
     assert {event["ph"] for event in events} == {"M", "X"}

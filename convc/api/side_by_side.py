@@ -138,7 +138,7 @@ def _compared(a: Given, b: Given, options: Options, progress: Progress | None) -
 def _measured(side: Given, other: Profile | None, options: Options, progress: Progress | None) -> Profile:
     """A model measured as the first point of a saved result was: provider, batch, size and threads."""
     from ..runtime.profile.plan import Case, Plan
-    from ..runtime.profile.profile import profile
+    from ..runtime.profile.worker import measure
 
     assert side.model is not None, "what is no result is a model"
     if other is None or not other.points:
@@ -154,5 +154,5 @@ def _measured(side: Given, other: Profile | None, options: Options, progress: Pr
         layers="none",
         roofline=False,
     )
-    found = profile(plan, progress or (lambda stage: None))
+    found = measure(plan, progress)
     return replace(found, points=found.points[:1])
