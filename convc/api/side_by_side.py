@@ -23,6 +23,7 @@ from .net import load, read_batch, read_size
 if TYPE_CHECKING:
     from ..runtime.compare.live import Options
     from ..runtime.compare.report import Comparison
+    from ..runtime.compare.structure import Structure
     from ..runtime.profile.record import Profile
 
 Progress = Callable[[str], None]
@@ -132,7 +133,15 @@ def _compared(a: Given, b: Given, options: Options, progress: Progress | None) -
         return compare_models(Subject(a.label, a.model), Subject(b.label, b.model), options, progress)
     left = a.result or _measured(a, b.result, options, progress)
     right = b.result or _measured(b, a.result, options, progress)
-    return compare_results(left, right, (a.label, b.label), options.limit)
+    made = (_structure(a, left), _structure(b, right))
+    return compare_results(left, right, (a.label, b.label), options.limit, made)
+
+
+def _structure(side: Given, found: Profile) -> Structure | None:
+    """Of a model file, at the sizes that it was measured at."""
+    from ..runtime.compare.structure import of_model
+
+    return None if side.model is None or not found.points else of_model(side.model, found.points[0].inputs)
 
 
 def _measured(side: Given, other: Profile | None, options: Options, progress: Progress | None) -> Profile:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...compiler.errors import ModelError
 from ..profile.record import MachineState, Point, Profile
 from .report import Comparison, Side, noise_note
-from .structure import of_result
+from .structure import Structure, of_result
 from .verdict import Pair, Rule, judge
 
 _STRETCHES = 24
@@ -19,8 +19,17 @@ _STRETCHES = 24
 RESOLUTION = 0.05
 
 
-def compare_results(a: Profile, b: Profile, labels: tuple[str, str], limit: float | None = None) -> Comparison:
-    """Their first points that were measured alike. Raises ModelError where there are none, or they hold no runs."""
+def compare_results(
+    a: Profile,
+    b: Profile,
+    labels: tuple[str, str],
+    limit: float | None = None,
+    structures: tuple[Structure | None, Structure | None] = (None, None),
+) -> Comparison:
+    """Their first points that were measured alike; `structures` where more is known of a side than its record holds.
+
+    Raises ModelError where there are no such points, or they hold no runs.
+    """
     left, right = alike(a, b, labels)
     pairs = _stretches(left.samples_ms, right.samples_ms)
     rule = Rule(resolution=RESOLUTION if limit is None else min(RESOLUTION, limit))
@@ -32,8 +41,8 @@ def compare_results(a: Profile, b: Profile, labels: tuple[str, str], limit: floa
         noise_note(verdict, limit),
     ]
     return Comparison(
-        Side(labels[0], a.model.file, of_result(a), left.inputs, left.layers),
-        Side(labels[1], b.model.file, of_result(b), right.inputs, right.layers),
+        Side(labels[0], a.model.file, structures[0] or of_result(a), left.inputs, left.layers),
+        Side(labels[1], b.model.file, structures[1] or of_result(b), right.inputs, right.layers),
         verdict,
         pairs,
         live=False,

@@ -185,7 +185,9 @@ def cost_rows(a: Structure, b: Structure) -> list[tuple[str, str, str, str]]:
 
 
 def op_rows(a: Structure, b: Structure) -> list[tuple[str, int, int]]:
-    """(operator, nodes in A, nodes in B), the most frequent first."""
+    """(operator, nodes in A, nodes in B), the most frequent first; none where one of them is not known."""
+    if not a.ops or not b.ops:
+        return []
     names = sorted({*a.ops, *b.ops}, key=lambda op: (-max(a.ops.get(op, 0), b.ops.get(op, 0)), op))
     return [(op, a.ops.get(op, 0), b.ops.get(op, 0)) for op in names]
 

@@ -53,12 +53,11 @@ def of_model(path: Path, shapes: Mapping[str, Shape]) -> Structure:
 
 
 def of_result(profile: Profile) -> Structure:
-    """What a saved result still knows: layers by operator, their MACs and bytes."""
+    """What a saved result still knows: MACs and bytes of its layers. Its nodes are those after fusion, and no model's."""
     table = next((point.layers for point in profile.points if point.layers), None)
     if table is None:
         return Structure(file_bytes=profile.model.bytes)
     return Structure(
-        ops=dict(Counter(row.op for row in table.rows).most_common()),
         macs=_total(row.macs or 0 for row in table.rows),
         attention_macs=_total(row.attention_macs or 0 for row in table.rows),
         file_bytes=profile.model.bytes,

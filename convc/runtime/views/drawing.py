@@ -62,7 +62,7 @@ def _box(box: Box, inner: float, table: LayerTable, longest: float, places: int)
     told = f"{row.layer} ({row.op}): {rounded(row.time_ms)} ms, {100 * share(row, table):.1f} % of the layers"
     return el(
         "g",
-        el("title", f"{told}, {row.source}" if row.source else told),
+        el("title", f"{told}, {row.caller or row.source}".removesuffix(", ")),
         el(
             "rect", x=left, y=top, width=wide, height=_BOX, rx=4, class_="layer",
             style=f"fill:color-mix(in oklab,var(--cold),var(--hot) {100 * heat:.0f}%)",

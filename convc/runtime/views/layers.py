@@ -13,6 +13,8 @@ from .markup import Markup, el, joined
 # Rows of the first table; the whole network stands below it, folded.
 SHOWN = 15
 _SHOWN_GROUPS = 10
+# Right of the longest bar, for the line under it; a longer line is cut off.
+_ROOM = 1.12
 _HEADS = ("layer", "op", "time", "ms", "share", "MMACs", "GMAC/s", "of roofline")
 _TITLES = {
     "ms": "mean over the profiled runs that were kept; the line under a bar spans the 10th to the 90th percentile",
@@ -35,7 +37,7 @@ def layer_tables(table: LayerTable, kinds: Kinds) -> Markup:
 
 def layer_table(rows: Sequence[LayerRow], table: LayerTable, kinds: Kinds) -> Markup:
     """One row a layer; a bar is in proportion to the dearest layer of the network."""
-    longest = max((row.time_high_ms or row.time_ms for row in table.rows), default=0.0)
+    longest = max((row.time_ms for row in table.rows), default=0.0) * _ROOM
     places = _Decimals(table)
     head = el("tr", [el("th", name, class_=_class(name), title=_TITLES.get(name)) for name in _HEADS])
     body = [_row(row, table, longest, places, kinds) for row in rows]
@@ -82,8 +84,9 @@ def _name(row: LayerRow) -> Markup:
     others = [name for name in row.owners if name != row.layer]
     shown = ", ".join(_tail(name, row.layer) for name in others[:3]) + (" …" if len(others) > 3 else "")
     fused = el("span", f" + {shown}", class_="fused", title=", ".join(others)) if others else None
-    facts = " · ".join(part for part in (row.source, size_text(row.output)) if part)
-    return joined(el("span", row.layer, class_="path"), fused, el("div", facts, class_="source") if facts else None)
+    facts = " · ".join(part for part in (row.caller or row.source, size_text(row.output)) if part)
+    line = el("div", facts, class_="source", title=row.source if row.caller else None)
+    return joined(el("span", row.layer, class_="path"), fused, line if facts else None)
 
 
 def _tail(name: str, leader: str) -> str:
@@ -97,7 +100,7 @@ def _bar(row: LayerRow, longest: float, kinds: Kinds) -> Markup:
     bar = el("i", class_=f"fill {kinds.css(row.op)}", style=f"width:{row.time_ms * scale:.2f}%")
     if row.time_low_ms is None or row.time_high_ms is None:
         return el("div", bar, class_="track")
-    left, right = row.time_low_ms * scale, row.time_high_ms * scale
+    left, right = min(99.0, row.time_low_ms * scale), min(100.0, row.time_high_ms * scale)
     span = el("i", class_="span", style=f"left:{left:.2f}%;width:{max(0.3, right - left):.2f}%")
     return el("div", bar, span, class_="track", title=f"{rounded(row.time_low_ms)} to {rounded(row.time_high_ms)} ms")
 
@@ -123,7 +126,7 @@ def _groups(name: str, groups: Sequence[Group], kinds: Kinds | None) -> Markup:
         bar = el(
             "div", el("i", class_=f"fill {css}", style=f"width:{100 * group.time_ms / longest:.2f}%"), class_="track"
         )
-        title = _counted(group.rows, "layer")
+        title = counted(group.rows, "layer")
         rows.append(
             el(
                 "tr",
@@ -146,7 +149,7 @@ def _absent(table: LayerTable) -> Markup | None:
         el("tr", el("td", one.layer, class_="path"), el("td", one.op), el("td", one.why), el("td", one.source))
         for one in table.absent
     ]
-    text = f"{_counted(len(table.absent), 'layer')} of the spec without time of their own"
+    text = f"{counted(len(table.absent), 'layer')} of the spec without time of their own"
     return el("details", el("summary", text), el("div", el("table", el("tbody", rows), class_="plain"), class_="wide"))
 
 
@@ -162,9 +165,9 @@ def _unclaimed(table: LayerTable) -> Markup | None:
         )
         for one in table.unclaimed
     ]
-    text = f"{_counted(len(table.unclaimed), 'node')} of no layer: {rounded(table.unclaimed_ms)} ms"
+    text = f"{counted(len(table.unclaimed), 'node')} of no layer: {rounded(table.unclaimed_ms)} ms"
     return el("details", el("summary", text), el("div", el("table", el("tbody", rows), class_="plain"), class_="wide"))
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -7,7 +7,7 @@ from .distribution import histogram, order
 from .drawing import drawing
 from .figures import aligned, decimals_for, percent, rounded, scaled
 from .kinds import Kinds
-from .layers import group_tables, layer_tables
+from .layers import counted, group_tables, layer_tables
 from .machine import machine_section
 from .markup import Child, Markup, el
 from .roofline import plotted, roofline
@@ -171,7 +171,7 @@ def _roof_text(table: LayerTable, peak: Peak | None) -> Markup:
         else "No peak of this machine was measured: there is no roof to compare with."
     )
     rest = len(table.rows) - len(shown)
-    more = f" {rest} layers without MACs are not shown: {rounded(left)} ms." if rest else ""
+    more = f" Without MACs, and not shown: {counted(rest, 'layer')}, {rounded(left)} ms." if rest else ""
     return lines(f"The area of a dot is the layer’s time. {limits}{more}")
 
 
