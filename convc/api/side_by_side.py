@@ -138,10 +138,12 @@ def _compared(a: Given, b: Given, options: Options, progress: Progress | None) -
 
 
 def _structure(side: Given, found: Profile) -> Structure | None:
-    """Of a model file, at the sizes that it was measured at."""
+    """Of a model file, at the sizes that it was measured at. The bytes that a record counts are those after fusion: no match."""
     from ..runtime.compare.structure import of_model
 
-    return None if side.model is None or not found.points else of_model(side.model, found.points[0].inputs)
+    if side.model is None or not found.points:
+        return None
+    return replace(of_model(side.model, found.points[0].inputs), moved_bytes=None)
 
 
 def _measured(side: Given, other: Profile | None, options: Options, progress: Progress | None) -> Profile:
