@@ -23,7 +23,7 @@ def _one(op: str, shape: tuple[int, ...], weight: tuple[int, ...] | None = None,
     return model_graph(proto, {"x": shape})
 
 
-CASES = {
+CASES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
     "3x3": (("Conv", (2, 4, 8, 8), (6, 4, 3, 3)), {"pads": [1, 1, 1, 1]}, 2 * 6 * 64 * 4 * 9, "Conv 3x3"),
     "stride": (("Conv", (1, 4, 8, 8), (6, 4, 1, 1)), {"strides": [2, 2]}, 6 * 16 * 4, "Conv 1x1"),
     "depthwise": (("Conv", (1, 4, 8, 8), (4, 1, 3, 3)), {"group": 4}, 4 * 36 * 9, "Conv 3x3 depthwise"),

@@ -47,7 +47,8 @@ def _tool(folder: Path, text: str, code: int = 0) -> str:
 
 
 def test_gpu_lines_are_read_and_gaps_are_none(tmp_path: Path) -> None:
-    line = "H, 595.10, 80000, 512, 1980, 2619, 120.5, 41, 7, 0x0000000000000024\nT4, 595.10, 15360, 0, [N/A], 405, [N/A], 30, 0, 0x1"
+    line = "H, 595.10, 80000, 512, 1980, 2619, 120.5, 41, 7, 0x0000000000000024\n"
+    line += "T4, 595.10, 15360, 0, [N/A], 405, [N/A], 30, 0, 0x1"
     first, second = gpus(_tool(tmp_path, line))
     assert first == GpuState("H", "595.10", 80000, 512, 1980, 2619, 120.5, 41, 7, "power cap, thermal")
     assert (second.sm_clock_mhz, second.power_w, second.throttle) == (None, None, "")
