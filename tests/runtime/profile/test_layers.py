@@ -145,3 +145,19 @@ def test_groups_hold_every_row_once(by: str, table: LayerTable) -> None:
     assert sum(group.time_ms for group in found) == pytest.approx(table.sum_ms)
     assert sum(group.share for group in found) == pytest.approx(1)
     assert [group.time_ms for group in found] == sorted((group.time_ms for group in found), reverse=True)
+
+
+@pytest.mark.parametrize("by", GROUPINGS)
+def test_the_terminal_shows_the_dearest_first_with_a_bar(by: str, table: LayerTable) -> None:
+    head, first, *rest = layer_lines(table, by, 3)
+    assert head.split()[:2] == [by, "ms"]
+    assert "█" * 20 in first
+    assert any(" more: " in line for line in rest)
+    assert any(f"closure {table.closure:.3f}" in line for line in rest)
+    assert any("not run: drop (dropout)" in line for line in rest)
+
+
+def test_the_terminal_shows_all_rows_where_none_are_cut(table: LayerTable) -> None:
+    lines = list(layer_lines(table, "layer", 0))
+    assert sum("%" in line for line in lines) == len(table.rows)
+    assert not any(" more: " in line for line in lines)
