@@ -70,7 +70,7 @@ def profile(what: str | Path, options: ProfileOptions, progress: Progress | None
     providers = tuple(_listed(options.provider, "")) or ("",)
     # Checked before anything is built: a wrong word or a missing library should not cost a build.
     plan = _plan(options, (Case(""),), "", providers)
-    _must_load(providers, options.tuning)
+    _must_load(providers)
     with ExitStack() as stack:
         name, cases = _cases(Path(what), str(what), options, stack, tell)
         return measure(_plan(options, cases, name, plan.providers), progress)
@@ -125,15 +125,10 @@ def _plan(options: ProfileOptions, cases: tuple[Case, ...], name: str, providers
     )
 
 
-def _must_load(providers: Sequence[str], tuning: Tuning) -> None:
+def _must_load(providers: Sequence[str]) -> None:
     """Raises ProviderError for a provider that does not load: tried in a child, where its driver may crash."""
     from ..runtime.trial import ask
 
-    if tuning != Tuning() and not {"cuda", "tensorrt", ""} & set(providers):
-        raise UsageError(
-            "--cudnn-search, --no-tf32, --nhwc, --cuda-graph and --gpu-memory are options of the GPU providers",
-            hint=f"add --provider cuda; this is --provider {','.join(providers)}",
-        )
     for name in providers:
         if name in ("", "cpu"):
             continue
@@ -151,6 +146,7 @@ def _cases(
     sizes = _sizes(options.size)
     # A folder may happen to be called like a network that ships; one with a model in it is meant.
     if path.is_dir() and ((path / MODEL).is_file() or given not in zoo.variants()):
+        _without_spec_options(options, given)
         return _folder(path, sizes)
     if path.suffix == ".onnx" or (path.is_file() and path.suffix not in (".yaml", ".yml")):
         _without_spec_options(options, given)

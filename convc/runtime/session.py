@@ -49,6 +49,7 @@ class Session:
     spinning  idle threads of the CPU kernels wait actively: faster run after run, and in everyone's way where few are run
     yielding  they stop waiting as a run ends: for sessions that are run in turn
     trace     prefix of the file that ONNX Runtime's profiler writes; empty: no profile is taken
+    what      what messages call the model; empty: its path
     optimised where ONNX Runtime saves the graph it made of the model; empty: nowhere
 
     Raises ModelError (the file), ProviderError (the device, or onnxruntime is missing), UsageError (the arguments).
@@ -66,12 +67,13 @@ class Session:
         yielding: bool = False,
         trace: str | Path = "",
         optimised: str | Path = "",
+        what: str = "",
     ) -> None:
         if level not in LEVELS:
             raise UsageError(f"unknown optimisation level {level!r}", hint=f"one of {', '.join(LEVELS)}")
         if threads < 0:
             raise UsageError(f"threads is {threads}: it must be 0 (automatic) or more")
-        self.what = "the model" if isinstance(model, bytes) else str(model)
+        self.what = what or ("the model" if isinstance(model, bytes) else str(model))
         check_source(model, self.what)
         self.provider = provider if isinstance(provider, Provider) else resolve(provider)
         self.threads = threads

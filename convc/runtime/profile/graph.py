@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -133,8 +133,6 @@ def _node(node: Any, ours: bool) -> GraphNode:
 
 
 def _costed(one: GraphNode, node: Any, shapes: Mapping[str, Shape], constant: frozenset[str]) -> GraphNode:
-    from dataclasses import replace
-
     attributes = {a.name: a for a in node.attribute}
     macs = _macs(node, attributes, shapes)
     folded = all(name in constant for name in node.output if name)

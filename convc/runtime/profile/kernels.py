@@ -27,6 +27,8 @@ NOTE = (
 )
 MARK = "convc.run"
 _LAUNCH = frozenset({"cuda_runtime", "cuda_driver"})
+# Two readings of clocks that are a Python call apart.
+_CLOCKS_US = 5.0
 _WORK = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
 
 
@@ -111,11 +113,18 @@ def _run(
     starts = [node.start_us + shift for node in run.nodes]
     found = []
     for ts, correlation in issued[bisect.bisect_left(issued, (begin,)) : bisect.bisect_right(issued, (end,))]:
-        k = bisect.bisect_right(starts, ts) - 1
-        inside = k >= 0 and ts <= starts[k] + run.nodes[k].duration_us
-        for one in work.get(correlation, ()):
-            found.append(_event(one, run.nodes[k] if inside else None, shift))
+        node = _launcher(ts, starts, run.nodes)
+        found += [_event(one, node, shift) for one in work.get(correlation, ())]
     return RunEvents(run.start_us, run.duration_us, tuple(found))
+
+
+def _launcher(ts: float, starts: Sequence[float], nodes: Sequence[NodeEvent]) -> NodeEvent | None:
+    """The node in whose window the launch lies, or begins within the error of the clocks."""
+    k = bisect.bisect_right(starts, ts) - 1
+    if k >= 0 and ts <= starts[k] + nodes[k].duration_us:
+        return nodes[k]
+    near = k + 1 < len(nodes) and starts[k + 1] - ts <= _CLOCKS_US
+    return nodes[k + 1] if near else None
 
 
 def _event(one: Mapping[str, Any], node: NodeEvent | None, shift: float) -> NodeEvent:

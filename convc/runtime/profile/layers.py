@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -69,9 +69,10 @@ class Subject:
 
 
 def renamed(executed: Sequence[Executed], nodes: Sequence[NodeEvent]) -> tuple[NodeEvent, ...]:
-    """Events under the names of executed nodes: those without a name are the n-th of their operator without a name."""
-    from dataclasses import replace
+    """Events under the names of executed nodes.
 
+    A node without a name is profiled as `Mul_19`, after its index; it is the n-th of its operator without a name.
+    """
     known = {one.name for one in executed}
     unnamed: dict[str, list[str]] = {}
     for one in executed:
@@ -80,13 +81,13 @@ def renamed(executed: Sequence[Executed], nodes: Sequence[NodeEvent]) -> tuple[N
     seen: dict[str, int] = {}
     found = []
     for event in nodes:
-        if event.name in known:
+        if event.name in known or event.name.rpartition("_")[0] not in ("", event.op):
             found.append(event)
             continue
         nth = seen.get(event.op, 0)
         seen[event.op] = nth + 1
         names = unnamed.get(event.op, [])
-        found.append(replace(event, name=names[nth]) if not event.name and nth < len(names) else event)
+        found.append(replace(event, name=names[nth]) if nth < len(names) else event)
     return tuple(found)
 
 
@@ -226,7 +227,7 @@ def _absent(subject: Subject, parts: Sequence[Region], failed: Mapping[str, str]
                 found.setdefault(owner, Absent(owner, node.op, why, node.source))
     for layer in subject.spec:
         if layer.name not in present and layer.name not in found:
-            why = "only for training" if layer.train_only else "not in the deployed model: its outputs do not need it"
+            why = "only for training" if layer.train_only else "removed when the model was built"
             found[layer.name] = Absent(layer.name, layer.op, why, layer.source)
     return tuple(found.values())
 

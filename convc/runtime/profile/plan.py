@@ -69,6 +69,11 @@ class Plan:
         if not self.cases or not self.providers or not self.threads or not self.batches:
             raise UsageError("there is nothing to measure: a sweep is empty")
 
+    @property
+    def on_gpu(self) -> bool:
+        """True where a provider that was named runs on a GPU."""
+        return bool({"cuda", "tensorrt"} & set(self.providers))
+
     def to_json(self) -> dict[str, object]:
         return {"kind": KIND, "schema_version": 1, **encode(self)}
 

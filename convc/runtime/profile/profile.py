@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...compiler.errors import ConvcError, ModelError, ProviderError
+from ...compiler.errors import ConvcError, ModelError, ProviderError, UsageError
 from ...version import __version__
 from ..faults import explain
-from ..providers import Provider, resolve
+from ..providers import DEFAULTS, Provider, resolve
 from ..session import Session, check_source
 from .feeds import check_memory, point_size, random_feeds, shapes_for
 from .graph import ModelGraph, model_graph, read_model, with_names
-from .layered import layered
+from .layered import chosen, layered
 from .measure import Budget, steady, throughput, transfers, warm
 from .peaks import peak
 from .placement import placed, require
@@ -62,6 +62,7 @@ def profile(plan: Plan, tell: Tell = lambda stage: None) -> Profile:
         sizes = len({case.size for case in plan.cases})
         many = sizes * len(plan.batches) > 1
         provider = resolve(name or None, many_shapes=many, tuning=plan.tuning)
+        _check(plan, provider)
         for threads in plan.threads:
             best = _peak(plan, provider, threads, models, tell)
             peaks += [best] if best else []
@@ -71,6 +72,16 @@ def profile(plan: Plan, tell: Tell = lambda stage: None) -> Profile:
     end = state()
     warnings = (*busy(start), *(f"{line}: not comparable throughout" for line in drifted(start, end)))
     return Profile(models[0].identity, start, end, tuple(points), tuple(peaks), warnings, plan.notes, __version__)
+
+
+def _check(plan: Plan, provider: Provider) -> None:
+    """What can be refused before anything is timed. Raises UsageError, ProviderError."""
+    chosen(plan.layers, provider.name)
+    if plan.tuning != DEFAULTS and not plan.on_gpu and provider.name == "cpu":
+        raise UsageError(
+            "--cudnn-search, --no-tf32, --nhwc, --cuda-graph and --gpu-memory are options of the GPU providers",
+            hint=f"this runs on the CPU{f': {provider.why}' if provider.why else ', add --provider cuda'}",
+        )
 
 
 def load(case: Case, name: str = "") -> Loaded:
@@ -142,16 +153,15 @@ class _Point:
 
     def session(self, provider: Provider | None = None, trace: Path | str = "", saved: Path | str = "") -> Session:
         bytes_in = isinstance(self.model.source, bytes)
-        made = Session(
+        return Session(
             self.model.source,
             provider or self.provider,
             threads=self.threads,
             folder=self.model.folder if bytes_in else None,
             trace=trace,
             optimised=saved,
+            what=self.model.case.path,
         )
-        made.what = self.model.case.path
-        return made
 
     def measure(self) -> Point:
         plan = self.plan

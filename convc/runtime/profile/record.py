@@ -275,11 +275,11 @@ class Point:
     latency: Latency
     stopped: str = ""
     io_binding: bool = True
-    model_sha256: str = ""
     throughput: Throughput | None = None
     transfers: Transfers = field(default_factory=Transfers)
     layers: LayerTable | None = None
     warnings: tuple[str, ...] = ()
+    model_sha256: str = ""
 
     @property
     def label(self) -> str:
