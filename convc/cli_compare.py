@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .cli_shared import OUT, finish, showing, write_text
+from .cli_shared import OUT, finish, showing
 
 _WHERE = click.option("--provider", metavar="cpu|cuda", help="Where to run.  [default: cuda where it loads, else cpu]")
 
@@ -37,7 +37,7 @@ def compare(a: str, b: str, html_to: str | None, **given: Any) -> None:
     with showing(given) as progress:
         report = api.compare(a, b, progress=progress, **{name: given[name] for name in names})
     if html_to is not None:
-        write_text(report.html(), html_to)
+        report.to_html(html_to)
     finish(report.text(), report.data(), given)
     report.require()
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .cli_shared import OUT, WEIGHTS, finish, showing, stacked, write_json, write_text
+from .cli_shared import OUT, WEIGHTS, finish, showing, stacked, write_json
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def profile(model: str | None, **given: Any) -> None:
         raise click.UsageError("profile takes SPEC_OR_MODEL to measure, or --from RESULT.json")
     found = _measured(model, given) if model is not None else api.read_result(Path(given["saved"]))
     if given["html_to"] is not None:
-        write_text(api.profile_page(found), given["html_to"])
+        found.to_html(given["html_to"])
     if given["trace_to"] is not None:
         write_json(api.profile_trace(found), given["trace_to"])
     finish(api.profile_text(found, by=given["by"], rows=given["rows"]), found.to_json(), given)

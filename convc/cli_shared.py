@@ -67,16 +67,11 @@ def write_json(data: dict[str, Any], target: str) -> None:
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     if target == "-":
         click.echo(text)
-    else:
-        write_text(text + "\n", target)
-
-
-def write_text(text: str, target: str) -> None:
-    """A whole file or none of it. Raises OutputError."""
+        return
     from .compiler.artifacts import write_all
 
     path = Path(target)
-    write_all(path.parent, [(path.name, lambda sink: sink.write(text.encode()))])
+    write_all(path.parent, [(path.name, lambda sink: sink.write((text + "\n").encode()))])
 
 
 def note(lines: Sequence[str]) -> None:

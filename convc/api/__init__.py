@@ -39,7 +39,6 @@ _HOME = {
     "read_result": "side_by_side",
     "Tuning": "..runtime.providers",
     "profile_text": "..runtime.profile.text",
-    "profile_page": "..runtime.views.profile_page",
     "profile_trace": "..runtime.views.trace",
 }
 

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ...compiler.errors import ThresholdError
@@ -54,6 +55,13 @@ class Comparison:
     def times_ms(self, side: str) -> list[float]:
         """Every timed run of "a" or "b", in order."""
         return [1e3 * value for pair in self.pairs for value in getattr(pair, side)]
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the page. Raises OutputError."""
+        from ...compiler.artifacts import write_all
+
+        target = Path(path)
+        write_all(target.parent, [(target.name, lambda sink: sink.write(self.html().encode()))])
 
     def html(self) -> str:
         """One page that works offline."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .codec import decode, encode
@@ -307,6 +308,14 @@ class Profile:
     def to_json(self) -> dict[str, Any]:
         """Plain lists, dicts, numbers and strings."""
         return {"schema_version": self.schema_version, "kind": self.kind, **encode(self)}
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the page of this record: one file that works offline. Raises OutputError."""
+        from ...compiler.artifacts import write_all
+        from ..views.profile_page import profile_page
+
+        target = Path(path)
+        write_all(target.parent, [(target.name, lambda sink: sink.write(profile_page(self).encode()))])
 
     @staticmethod
     def from_json(data: Any, what: str = "the result") -> Profile:
