@@ -92,6 +92,7 @@ def read_limit(text: str | float | None) -> float | None:
 
 def read_result(path: Path) -> Profile:
     """A saved profile. Raises ModelError."""
+    from ..runtime.kit.layers import with_layers
     from ..runtime.profile.record import Profile
 
     try:
@@ -104,7 +105,7 @@ def read_result(path: Path) -> Profile:
         raise ModelError(
             f"{path}: is no JSON: {error}", hint="a result is saved by `convc profile ... --json FILE`"
         ) from error
-    return Profile.from_json(data, str(path))
+    return with_layers(Profile.from_json(data, str(path)), data, str(path))
 
 
 def _given(text: str, folder: Path, options: Options, progress: Progress | None) -> Given:

@@ -3,7 +3,7 @@
     KIT/model.onnx, its data    as they were built
     KIT/inputs.npz              seeded random inputs
     KIT/expected.npz            what ONNX Runtime gives for them here, on the CPU, unoptimised
-    KIT/run.py                  runner.py
+    KIT/run.py                  runner.py and what it needs, see assemble.py
     KIT/kit.json                bounds, identity and sha256 of each file; written last
 
 The bound of an output is the one that the build was proven with. A build without a proof has none to hand on: then it is
@@ -30,6 +30,8 @@ from ..profile.profile import load
 from ..profile.state import available_bytes
 from ..session import Session
 from ..signature import Value, shown
+from .assemble import assembled
+from .layers import skeleton
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,7 +178,7 @@ def _writers(
     bounds: Mapping[str, float],
     proven: bool,
 ) -> list[tuple[str, Callable[[Sink], object]]]:
-    identity = load(Case(str(source / MODEL)), manifest.get("name", "")).identity
+    loaded = load(Case(str(source / MODEL)), manifest.get("name", ""))
 
     def kit(sink: Sink) -> None:
         from ..profile.codec import encode
@@ -185,15 +187,16 @@ def _writers(
             "schema_version": SCHEMA_VERSION,
             "kind": "convc.kit",
             "convc": __version__,
-            "model": encode(identity),
+            "model": encode(loaded.identity),
             "bounds": dict(bounds),
             "proven": proven,
+            "graph": skeleton(loaded.proto) if loaded.proto is not None else "",
             "files": dict(sink.written),
         }
         sink.write((json.dumps(told, indent=1) + "\n").encode())
 
     models = [(name, _copier(source / name)) for name in _model_files(manifest)]
-    runner = Path(__file__).with_name("runner.py").read_bytes()
+    runner = assembled().encode()
     return [
         *models,
         (INPUTS, lambda sink: sink.write(_npz(feeds))),

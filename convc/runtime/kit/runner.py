@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Verify and measure the model of this folder. Needs Python 3.8, numpy and onnxruntime, and nothing else.
 
     python run.py                     verify on the CPU, measure, write result.json
@@ -17,15 +16,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
-import platform
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
+
+from .board import machine_state, profiled
+from .figures import latency, steady, timed, warm, warnings_of
 
 ENGINES = {
     "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
@@ -33,8 +32,6 @@ ENGINES = {
     "acl": "ACLExecutionProvider", "xnnpack": "XnnpackExecutionProvider",
 }  # fmt: skip
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Half the interval of the median over the median, at which the timed loop may stop.
-NARROW = 0.005
 
 
 class Problem(Exception):
@@ -65,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--batch", type=int, default=0, help="batch of the measurement (default: 1, or what the model fixes)"
     )
     made.add_argument("--seconds", type=float, default=5.0, help="most time for the timed loop (default: 5)")
+    made.add_argument("--no-layers", action="store_true", help="do not profile: no times of layers")
     made.add_argument("--verify-only", action="store_true", help="compare the outputs, measure nothing")
     made.add_argument("-o", "--output", default="result.json", help="the result (default: result.json)")
     return made
@@ -89,8 +87,10 @@ def work(args: argparse.Namespace) -> int:
         )
     if args.verify_only:
         return 0 if good else 3
-    point = measure(session, session_ms, measured_inputs(np, session, inputs, args.batch), args)
-    result = record(kit, point, begin, machine_state(ort), checks)
+    fed = measured_inputs(np, session, inputs, args.batch)
+    point = measure(session, session_ms, fed, args)
+    profile = None if args.no_layers else layers(ort, model, args, session, fed, point["latency"]["p50_ms"])
+    result = record(kit, point, begin, machine_state(ort), checks, profile)
     write(args.output, result)
     told = point["latency"]
     print(
@@ -142,7 +142,7 @@ def arrays(np: Any, name: str) -> dict[str, Any]:
         return {key: archive[key] for key in archive.files}
 
 
-def open_session(ort: Any, model: str, args: argparse.Namespace) -> tuple[Any, float]:
+def open_session(ort: Any, model: str, args: argparse.Namespace, prefix: str = "") -> tuple[Any, float]:
     """The session on the provider that was asked for, and never on another. Full float32 where a GPU would round to TF32."""
     engine = ENGINES[args.provider]
     if engine not in ort.get_available_providers():
@@ -150,6 +150,9 @@ def open_session(ort: Any, model: str, args: argparse.Namespace) -> tuple[Any, f
         raise Problem(4, f"this onnxruntime has no {engine}; it has {have}")
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if prefix:
+        options.enable_profiling = True
+        options.profile_file_prefix = prefix
     options.intra_op_num_threads = args.threads
     given = {"use_tf32": "0"} if args.provider == "cuda" else {}
     chain = [(engine, given)] + ([] if args.provider == "cpu" else [(ENGINES["cpu"], {})])
@@ -235,6 +238,21 @@ def measure(session: Any, session_ms: float, inputs: dict[str, Any], args: argpa
     }
 
 
+def layers(
+    ort: Any, model: str, args: argparse.Namespace, session: Any, inputs: dict[str, Any], median_ms: float
+) -> dict[str, Any] | None:
+    """Profiled runs on the CPU; on a device the host's profiler sees launches, not kernels, and is not asked."""
+    if args.provider != "cpu":
+        return None
+
+    def make(prefix: str) -> tuple[Any, Callable[[], Any]]:
+        other, _ = open_session(ort, model, args, prefix)
+        return other, bound_run(other, inputs, args.provider)[0]
+
+    plain, _ = bound_run(session, inputs, args.provider)
+    return profiled(plain, make, median_ms)
+
+
 def bound_run(session: Any, inputs: dict[str, Any], provider: str) -> tuple[Callable[[], Any], str]:
     """One inference with inputs and outputs bound where the provider keeps them; it has finished when it returns."""
     import onnxruntime as ort
@@ -249,125 +267,13 @@ def bound_run(session: Any, inputs: dict[str, Any], provider: str) -> tuple[Call
     return lambda: session.run_with_iobinding(binding), place
 
 
-def timed(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return (time.perf_counter() - start) * 1e3
-
-
-def warm(run: Callable[[], Any], least_s: float, window: int = 5) -> tuple[int, float, bool]:
-    """Runs until the last few are no faster than the few before; (runs, milliseconds, whether they settled)."""
-    samples: list[float] = []
-    start = time.perf_counter()
-    while True:
-        samples.append(timed(run))
-        spent = time.perf_counter() - start
-        stable = len(samples) >= 2 * window and statistics.median(samples[-window:]) >= 0.98 * statistics.median(
-            samples[-2 * window : -window]
-        )
-        if spent >= least_s and (stable or spent >= 5.0):
-            return len(samples), spent * 1e3, stable
-
-
-def steady(run: Callable[[], Any], seconds: float) -> tuple[list[float], str]:
-    """Samples in milliseconds, and why it stopped: `narrow` or `time`."""
-    samples: list[float] = []
-    start = time.perf_counter()
-    check = 30
-    while True:
-        samples.append(timed(run))
-        if len(samples) >= check:
-            told = latency(samples)
-            if (told["ci95_high_ms"] - told["ci95_low_ms"]) / 2 / told["p50_ms"] <= NARROW:
-                return samples, "narrow"
-            check = len(samples) + max(10, len(samples) // 5)
-        if time.perf_counter() - start >= seconds and len(samples) >= 6:
-            return samples, "time"
-
-
-def latency(samples: list[float]) -> dict[str, Any]:
-    """The figures of the record: nearest-rank percentiles, and the interval of the median from order statistics."""
-    ordered = sorted(samples)
-    count = len(ordered)
-    low = lower_rank(count)
-
-    def rank(q: float) -> float:
-        return ordered[max(0, math.ceil(q * count) - 1)]
-
-    mean = math.fsum(ordered) / count
-    return {
-        "count": count,
-        "min_ms": ordered[0],
-        "mean_ms": mean,
-        "std_ms": statistics.stdev(ordered) if count > 1 else 0.0,
-        "max_ms": ordered[-1],
-        "p50_ms": rank(0.5),
-        "p90_ms": rank(0.9),
-        "p95_ms": rank(0.95),
-        "p99_ms": rank(0.99),
-        "ci95_low_ms": ordered[low],
-        "ci95_high_ms": ordered[count - 1 - low],
-    }
-
-
-def lower_rank(count: int) -> int:
-    """The order statistic, from 0, that bounds the median from below at 95 %: samples below it are binomial(count, 1/2)."""
-    if count > 1000:
-        return max(0, math.floor((count - 1) / 2 - 1.959963984540054 * math.sqrt(count) / 2))
-    low, below, tail = 0, 0.5**count, 0.025
-    while below + math.comb(count, low + 1) * 0.5**count <= tail:
-        low += 1
-        below += math.comb(count, low) * 0.5**count
-    return low
-
-
-def warnings_of(told: dict[str, Any], stable: bool) -> list[str]:
-    found = []
-    spread = (told["p90_ms"] - min(told["p50_ms"], told["min_ms"])) / told["p50_ms"]
-    if spread > 0.2:
-        found.append(f"the runs differ by {100 * spread:.0f} % of the median: another program may be at work")
-    if not stable:
-        found.append("the runs were still getting faster when the warm-up ended")
-    return found
-
-
-def machine_state(ort: Any) -> dict[str, Any]:
-    """What can be read now without any other library; what cannot be read stays empty."""
-    info = text_of("/proc/cpuinfo")
-    pairs = [line.split(":", 1) for line in reversed(info.splitlines()) if ":" in line]
-    fields = {name.strip(): value.strip() for name, value in pairs}
-    memory = {line.split(":")[0]: line.split()[1] for line in text_of("/proc/meminfo").splitlines() if ":" in line}
-    import numpy
-
-    logical = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
-    found: dict[str, Any] = {
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpu_model": fields.get("model name") or fields.get("Model") or platform.processor() or platform.machine(),
-        "cpu_cores": logical,
-        "cpu_usable": usable,
-        "versions": {"python": platform.python_version(), "numpy": numpy.__version__, "onnxruntime": ort.__version__},
-    }
-    if hasattr(os, "getloadavg"):
-        found["load_1min"] = os.getloadavg()[0]
-    if fields.get("cpu MHz"):
-        found["cpu_mhz"] = float(fields["cpu MHz"])
-    for key, name in (("MemTotal", "memory_total_bytes"), ("MemAvailable", "memory_available_bytes")):
-        if memory.get(key, "").isdigit():
-            found[name] = int(memory[key]) * 1024
-    return found
-
-
-def text_of(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
-
-
 def record(
-    kit: dict[str, Any], point: dict[str, Any], begin: dict[str, Any], end: dict[str, Any], checks: list[dict[str, Any]]
+    kit: dict[str, Any],
+    point: dict[str, Any],
+    begin: dict[str, Any],
+    end: dict[str, Any],
+    checks: list[dict[str, Any]],
+    profile: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The result in convc's own format, so that `convc profile --from` reads it."""
     told = ", ".join("{name} error {error:.1e}, bound {bound:.1e}".format(**one) for one in checks)
@@ -385,6 +291,7 @@ def record(
         "notes": ["measured by the kit's runner", f"{word}: {told}"],
         "convc": kit["convc"],
         "verification": checks,
+        "profile": profile and {**profile, "graph": kit["graph"]},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import os
 import shutil
@@ -13,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import convc
+from convc.api.side_by_side import read_result
 from convc.cli import main
 from convc.compiler.errors import ModelError, OutputError, UsageError
-from convc.runtime.kit import runner
+from convc.runtime.kit import figures, runner
+from convc.runtime.kit.assemble import assembled
 from convc.runtime.kit.bundle import UNPROVEN, bundle
+from convc.runtime.kit.layers import skeleton
 from convc.runtime.profile import stats
 from convc.runtime.profile.codec import encode
 from convc.runtime.profile.record import Profile
@@ -104,9 +109,62 @@ def test_the_result_goes_through_the_same_reports(
     assert main(["profile", "--from", result, "--html", str(page), "--trace", str(tmp_path / "t.json")]) == 0
     assert "measured by the kit's runner" in capsys.readouterr().out
     assert '<section id="latency">' in page.read_text()
+    assert '<section id="layers">' in page.read_text()
+    assert json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     assert main(["profile", "--from", result, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["points"][0]["samples_ms"]
     assert main(["compare", result, result]) == 0
+
+
+def test_layers_of_a_result_are_named_with_their_lines_and_close(build: Path, kit: Path) -> None:
+    assert board(kit, "--seconds", "0.2", "--batch", "4").returncode == 0
+    found = read_result(kit / "result.json").points[0].layers
+    assert found is not None
+    costs = {row.name: row for row in convc.load("lenet5", batch=4).costs().rows}
+    by_name = {row.layer: row for row in found.rows}
+    heavy = [name for name, cost in costs.items() if cost.macs]
+    assert set(heavy) <= set(by_name)
+    assert {name: by_name[name].macs for name in heavy} == {name: costs[name].macs for name in heavy}
+    assert all("lenet5.yaml:" in by_name[name].source for name in heavy)
+    assert 0.3 < found.closure <= 1.0
+    assert found.sum_ms == pytest.approx(sum(row.time_ms for row in found.rows))
+    named = {owner for row in found.rows for owner in row.owners} | {one.layer for one in found.absent}
+    assert {node.name for node in onnx.load(str(kit / "model.onnx")).graph.node} <= {
+        name.split("/")[0] for name in named
+    }
+
+
+def test_without_profiling_there_are_no_layers(kit: Path) -> None:
+    assert board(kit, "--seconds", "0.2", "--no-layers").returncode == 0
+    assert read_result(kit / "result.json").points[0].layers is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"graph": "x"},
+        {"graph": "AAAA"},
+        {"walls_ms": None},
+        {"events": [{"name": "model_run", "ts": 0, "dur": "long"}]},
+        {"profiled_over_unprofiled": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_damaged_profile_is_one_message(damage: dict[str, Any], kit: Path) -> None:
+    assert board(kit, "--seconds", "0.1").returncode == 0
+    data = json.loads((kit / "result.json").read_text())
+    data["profile"].update(damage)
+    (kit / "result.json").write_text(json.dumps(data))
+    with pytest.raises(ModelError, match=r"result\.json: its profile is damaged"):
+        read_result(kit / "result.json")
+
+
+def test_the_kits_graph_holds_no_weights(build: Path) -> None:
+    proto = onnx.load(str(build / "model.onnx"))
+    bare = onnx.ModelProto.FromString(base64.b64decode(skeleton(proto)))
+    assert [node.name for node in bare.graph.node] == [node.name for node in proto.graph.node]
+    assert [tuple(one.dims) for one in bare.graph.initializer] == [tuple(one.dims) for one in proto.graph.initializer]
+    assert bare.ByteSize() < 0.2 * proto.ByteSize()
 
 
 def test_other_numbers_are_told_with_exit_3(kit: Path) -> None:
@@ -169,8 +227,9 @@ def test_a_fixed_batch_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_runner_is_plain_python_38_and_imports_two_packages() -> None:
-    source = Path(runner.__file__).read_text()
+    source = assembled()
     tree = ast.parse(source, feature_version=(3, 8))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
     imported = {
         name.partition(".")[0]
         for node in ast.walk(tree)
@@ -187,7 +246,7 @@ def test_the_runner_is_plain_python_38_and_imports_two_packages() -> None:
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 30, 99, 100, 1000, 1001, 2500])
 def test_the_runners_figures_are_those_of_the_record(count: int) -> None:
     samples = np.random.default_rng(count).lognormal(size=count).tolist()
-    assert runner.latency(samples) == pytest.approx(encode(stats.latency(samples)))
+    assert figures.latency(samples) == pytest.approx(encode(stats.latency(samples)))
 
 
 def test_the_runners_error_is_that_of_verify() -> None:
