@@ -59,6 +59,11 @@ def with_layers(found: Profile, data: Mapping[str, Any], what: str) -> Profile:
     return replace(found, points=(point, *found.points[1:]))
 
 
+def _plain(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event under the name as written: ONNX Runtime calls a Gemm with its activation `fused NAME`."""
+    return {**event, "name": str(event["name"]).removeprefix("fused ")}
+
+
 def _table(found: Profile, kept: Mapping[str, Any]) -> LayerTable | None:
     import onnx
 
@@ -71,7 +76,7 @@ def _table(found: Profile, kept: Mapping[str, Any]) -> LayerTable | None:
     graph = model_graph(proto, dict(found.points[0].inputs))
     walls = [None if wall is None else float(wall) for wall in kept["walls_ms"]]
     # The run that bound nothing came before the first block: the profiler saw as many runs as there are walls.
-    seen = runs(kept["events"])[-len(walls) :]
+    seen = runs([_plain(event) for event in kept["events"]])[-len(walls) :]
     first = seen[0].nodes if seen else ()
     executed = tuple(dict.fromkeys(Executed(event.name, event.op, (), ()) for event in first))
     made = matched(walls, seen, executed)

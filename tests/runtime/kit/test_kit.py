@@ -55,6 +55,19 @@ def kit(build: Path, tmp_path: Path) -> Path:
     return bundle(build, tmp_path / "kit").folder
 
 
+@pytest.fixture(scope="module")
+def once(build: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A kit that was run, and what its runner said."""
+    folder = bundle(build, tmp_path_factory.mktemp("measured") / "kit").folder
+    return folder, board(folder, "--seconds", "0.3", "--threads", "1", "--batch", "3")
+
+
+@pytest.fixture
+def measured(once: tuple[Path, object], tmp_path: Path) -> Path:
+    """A copy of that kit, to be spoiled."""
+    return Path(shutil.copytree(once[0], tmp_path / "measured"))
+
+
 def board(kit: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The runner in an isolated Python, where importing convc or anything that the kit does not need fails."""
     script = ALONE.format(refused=REFUSED, argv=["run.py", *arguments], script=str(kit / "run.py"))
@@ -85,8 +98,10 @@ def test_two_kits_of_one_build_are_the_same_bytes(build: Path, tmp_path: Path) -
     assert str(build) not in (first.folder / "kit.json").read_text()
 
 
-def test_the_runner_verifies_measures_and_writes_a_record_where_convc_is_not(kit: Path, tmp_path: Path) -> None:
-    done = board(kit, "--seconds", "0.3", "--threads", "1", "--batch", "3")
+def test_the_runner_verifies_measures_and_writes_a_record_where_convc_is_not(
+    once: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    kit, done = once
     assert done.returncode == 0, done.stderr
     assert "output: error" in done.stdout
     assert "verified" in done.stdout
@@ -102,10 +117,9 @@ def test_the_runner_verifies_measures_and_writes_a_record_where_convc_is_not(kit
 
 
 def test_the_result_goes_through_the_same_reports(
-    kit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert board(kit, "--seconds", "0.2").returncode == 0
-    page, result = tmp_path / "page.html", str(kit / "result.json")
+    page, result = tmp_path / "page.html", str(measured / "result.json")
     assert main(["profile", "--from", result, "--html", str(page), "--trace", str(tmp_path / "t.json")]) == 0
     assert "measured by the kit's runner" in capsys.readouterr().out
     assert '<section id="latency">' in page.read_text()
@@ -116,20 +130,19 @@ def test_the_result_goes_through_the_same_reports(
     assert main(["compare", result, result]) == 0
 
 
-def test_layers_of_a_result_are_named_with_their_lines_and_close(build: Path, kit: Path) -> None:
-    assert board(kit, "--seconds", "0.2", "--batch", "4").returncode == 0
-    found = read_result(kit / "result.json").points[0].layers
+def test_layers_of_a_result_are_named_with_their_lines_and_close(measured: Path) -> None:
+    found = read_result(measured / "result.json").points[0].layers
     assert found is not None
-    costs = {row.name: row for row in convc.load("lenet5", batch=4).costs().rows}
+    costs = {row.name: row for row in convc.load("lenet5", batch=3).costs().rows}
     by_name = {row.layer: row for row in found.rows}
     heavy = [name for name, cost in costs.items() if cost.macs]
     assert set(heavy) <= set(by_name)
     assert {name: by_name[name].macs for name in heavy} == {name: costs[name].macs for name in heavy}
-    assert all("lenet5.yaml:" in by_name[name].source for name in heavy)
+    assert all("lenet.yaml:" in by_name[name].source for name in heavy)
     assert 0.3 < found.closure <= 1.0
     assert found.sum_ms == pytest.approx(sum(row.time_ms for row in found.rows))
     named = {owner for row in found.rows for owner in row.owners} | {one.layer for one in found.absent}
-    assert {node.name for node in onnx.load(str(kit / "model.onnx")).graph.node} <= {
+    assert {node.name for node in onnx.load(str(measured / "model.onnx")).graph.node} <= {
         name.split("/")[0] for name in named
     }
 
@@ -150,13 +163,12 @@ def test_without_profiling_there_are_no_layers(kit: Path) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_damaged_profile_is_one_message(damage: dict[str, Any], kit: Path) -> None:
-    assert board(kit, "--seconds", "0.1").returncode == 0
-    data = json.loads((kit / "result.json").read_text())
+def test_a_damaged_profile_is_one_message(damage: dict[str, Any], measured: Path) -> None:
+    data = json.loads((measured / "result.json").read_text())
     data["profile"].update(damage)
-    (kit / "result.json").write_text(json.dumps(data))
+    (measured / "result.json").write_text(json.dumps(data))
     with pytest.raises(ModelError, match=r"result\.json: its profile is damaged"):
-        read_result(kit / "result.json")
+        read_result(measured / "result.json")
 
 
 def test_the_kits_graph_holds_no_weights(build: Path) -> None:
