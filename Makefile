@@ -1,5 +1,5 @@
 # Short names for what stands in scripts/; a machine without make runs those as they are.
-.PHONY: setup check format test slow zoo test-gpu bench demo clean
+.PHONY: setup check format test slow zoo test-gpu bench bench-gpu demo clean
 
 setup:
 	scripts/setup
@@ -25,6 +25,10 @@ test-gpu:
 
 bench: setup
 	.venv/bin/python benchmarks/build.py
+	.venv/bin/python benchmarks/closure.py
+
+bench-gpu:
+	.venv-gpu/bin/python benchmarks/gpu.py
 
 demo:
 	scripts/demo

@@ -46,10 +46,22 @@ def cli() -> None:
 @click.option(
     "-O",
     "level",
-    type=click.Choice(["0", "1", "2"]),
+    type=click.Choice(["0", "1", "2", "3"]),
     default="2",
     show_default=True,
-    help="0 no passes, 1 always cheaper, 2 all exact.",
+    help="0 no passes, 1 always cheaper, 2 what pays by the cost model, 3 what pays as measured here.",
+)
+@click.option("--tune", is_flag=True, help="The same as -O3: measure both forms of what may pay, and store the answer.")
+@click.option(
+    "--tuning", type=click.Path(), help="With -O3: the tuning.json of an earlier build, instead of measuring."
+)
+@click.option("--no-cost-model", is_flag=True, help="Do whatever is exact, whether it pays or not.")
+@click.option(
+    "--target",
+    type=click.Choice(["generic", "ort-cpu", "ort-cuda"]),
+    default="generic",
+    show_default=True,
+    help="The runtime that the model is shaped for.",
 )
 @click.option("--enable", multiple=True, metavar="PASS", help="Add a pass.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out.")
@@ -77,9 +89,12 @@ def build(spec: str, output: str | None, **given: Any) -> None:
         seed=given["seed"],
         opset=given["opset"],
         runtime=given["runtime"],
-        level=int(given["level"]),
+        level=3 if given["tune"] or given["tuning"] else int(given["level"]),
+        tuning=given["tuning"],
+        cost_model=not given["no_cost_model"],
         enable=given["enable"],
         disable=given["disable"],
+        target=given["target"],
         via=given["via"],
         verify=not given["no_verify"],
     )

@@ -17,10 +17,12 @@ from convc.runtime.session import Session
 FOLDER = Path(__file__).parent / "networks"
 # Two values for every dynamic dimension: what is dynamic must be dynamic in the file too.
 SIZES: Mapping[str, tuple[Mapping[str, int], Mapping[str, int]]] = {
+    "forms": ({"N": 1, "H": 16, "W": 24}, {"N": 3, "H": 32, "W": 20}),
     "hrnet": ({"N": 1, "H": 32, "W": 48}, {"N": 2, "H": 48, "W": 16}),
     "pyramid": ({"N": 1, "H": 64, "W": 128}, {"N": 2, "H": 64, "W": 64}),
     "selective": ({"N": 1, "H": 17, "W": 20}, {"N": 3, "H": 8, "W": 9}),
     "siamese": ({"N": 1, "H": 16, "W": 24}, {"N": 2, "H": 32, "W": 16}),
+    "segnet": ({"N": 1, "H": 24, "W": 32}, {"N": 3, "H": 19, "W": 21}),
     "tree": ({"N": 1, "H": 32, "W": 32}, {"N": 2, "H": 16, "W": 48}),
     "unet": ({"N": 1, "H": 37, "W": 45}, {"N": 2, "H": 32, "W": 50}),
     "unet@unet_deep": ({"N": 1, "H": 37, "W": 45}, {"N": 2, "H": 33, "W": 32}),

@@ -174,6 +174,21 @@ PUBLISHED = {
     "mobilenetv4_conv_large": (32_590_864, "6376"),
     "mobilenetv4_hybrid_medium": (11_074_648, "1229"),
     "mobilenetv4_hybrid_large": (37_764_624, "7372"),
+    "context_basic": (28_392, "116"),
+    "context_large": (6_803_139, "27857"),
+    "dcn_resnet50": (25_805_918, "4101"),
+    "dcnv2_resnet50": (26_428_295, "4278"),
+    "fcn32s": (136_152_917, "181366"),
+    "fcn16s": (134_815_994, "181448"),
+    "fcn8s": (134_489_759, "181529"),
+    "fcn_resnet50": (35_322_218, "142726"),
+    "fcn_resnet101": (54_314_346, "222747"),
+    "deeplabv3_resnet50": (42_004_074, "168731"),
+    "deeplabv3_resnet101": (60_996_202, "248752"),
+    "deeplab_largefov": (20_505_429, "50928"),
+    "fpn_resnet50": (26_852_416, "6929"),
+    "unet": (31_030_658, "150428"),
+    "segnet_vgg16": (29_444_373, "30674"),
 }
 # MobileNetV1 (table 6 and 7): the same widths at the other resolutions.
 MOBILENETV1 = [
@@ -200,6 +215,12 @@ SETTINGS = [
     ("efficientnet_v2_s", {}, 300, 21_458_488, "5308"),
     ("efficientnet_v2_m", {}, 384, 54_139_356, "15737"),
     ("efficientnet_v2_l", {}, 384, 118_515_272, "35899"),
+    ("dcn_resnet50", {"modulated": True}, 224, 25_930_361, "4107"),
+    ("dcn_resnet50", {"deformed": [0, 4, 6, 3]}, 224, 26_137_874, "4215"),
+    ("fcn_resnet50", {"aux": False}, 520, 32_957_013, "142726"),
+    ("fcn_resnet101", {"aux": False}, 520, 51_949_141, "222747"),
+    ("deeplabv3_resnet50", {"aux": False}, 520, 39_638_869, "168731"),
+    ("deeplabv3_resnet101", {"aux": False}, 520, 58_630_997, "248752"),
     ("seresnet50", {"att_bias": False}, 224, 28_071_976, "4092"),
     ("seresnet101", {"att_bias": False}, 224, 49_292_328, "7806"),
     ("seresnet152", {"att_bias": False}, 224, 66_770_984, "11520"),
@@ -214,6 +235,7 @@ SMALLEST = {
     "inception_v3": 96,
     "nin_imagenet": 48,
     "p4cnn": 28,
+    "unet": 188,
 }
 # One network of each file that takes any size.
 ANY_SIZE = (

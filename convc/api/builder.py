@@ -16,7 +16,9 @@ from .releases import Loads, versions
 
 if TYPE_CHECKING:
     from ..compiler.compile import Compiled
+    from ..compiler.ir import Model
     from ..compiler.lower.onnx_model import OnnxModel
+    from ..compiler.tuning import Tuning
     from .verify import Verification
     from .weights import Numbers
 
@@ -24,7 +26,8 @@ MODEL = "model.onnx"
 SPEC = "spec.resolved.yaml"
 MANIFEST = "manifest.json"
 Progress = Callable[[str], None]
-LEVELS = (0, 1, 2)
+TUNING = "tuning.json"
+LEVELS = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,11 @@ class BuildOptions:
     weights  checkpoint file; None: parameters are filled from `seed`, and the model says so
     family   whose names the checkpoint has; None: detected
     opset, runtime   see releases.py
-    level    0 no passes, 1 exact and always cheaper, 2 all exact
+    level    0 no passes, 1 exact and always cheaper, 2 all exact that pays by the cost model, 3 as measured on this machine
+    tuning   with level 3: a record of what was measured; None: it is measured now
     enable, disable  passes added to or taken from the level's
+    target   "generic", or the runtime that the model is shaped for: "ort-cpu", "ort-cuda"
+    cost_model  False: whatever is exact is done, whether it pays or not
     via      "direct" from our own graph, or "torch" through torch.onnx.export
     verify   prove every rewrite in float64, and compare the file in ONNX Runtime with the network in PyTorch
     """
@@ -48,6 +54,9 @@ class BuildOptions:
     level: int = 2
     enable: Sequence[str] = ()
     disable: Sequence[str] = ()
+    target: str = "generic"
+    cost_model: bool = True
+    tuning: str | Path | None = None
     via: str = "direct"
     verify: bool = True
 
@@ -56,6 +65,8 @@ class BuildOptions:
             raise UsageError(f"--via is {self.via!r}", hint="direct or torch")
         if self.level not in LEVELS:
             raise UsageError(f"-O is {self.level}", hint=f"one of {', '.join(map(str, LEVELS))}")
+        if self.tuning is not None and self.level != 3:
+            raise UsageError(f"a tuning record is for -O3, not -O{self.level}")
         versions(self.opset, self.runtime)
 
 
@@ -124,8 +135,17 @@ def build_network(
     numbers = load_model(
         network, None if options.weights is None else Path(options.weights), options.family, options.seed
     )
+    tuning = _tuning(numbers.model, options, clock)
     clock.stage("passes")
-    compiled = compile_model(numbers.model, level=options.level, enable=options.enable, disable=options.disable)
+    compiled = compile_model(
+        numbers.model,
+        level=options.level,
+        enable=options.enable,
+        disable=options.disable,
+        target=options.target,
+        cost_model=options.cost_model,
+        decisions=None if tuning is None else tuning.decisions,
+    )
     proven = _proof(compiled, options)
     clock.stage("lowering")
     resolved = resolved_text(network, numbers.families)
@@ -142,11 +162,11 @@ def build_network(
         seen = verify_file(path, network, done, progress) if options.verify else skipped("--no-verify")
         made["verification"] = seen
         clock.stage("writing")
-        made["manifest"] = manifest_of(network, numbers, done, seen, loads, options, sink.written, resolved)
+        made["manifest"] = manifest_of(network, numbers, done, seen, loads, options, sink.written, resolved, tuning)
         sink.write(manifest_text(made["manifest"]))
 
     clock.stage("writing")
-    write_all(folder, _files(onnx, resolved, manifest), keep=_inputs(network, options))
+    write_all(folder, _files(onnx, resolved, tuning, manifest), keep=_inputs(network, options))
     clock.stage("")
     return Build(folder, network, made["compiled"], numbers, made["manifest"], made["verification"], clock.seconds)
 
@@ -166,21 +186,44 @@ def _proof(compiled: Compiled, options: BuildOptions) -> Callable[[], Compiled]:
 
 
 def _files(
-    onnx: OnnxModel, resolved: str, manifest: Callable[[Sink], None]
+    onnx: OnnxModel, resolved: str, tuning: Tuning | None, manifest: Callable[[Sink], None]
 ) -> list[tuple[str, Callable[[Sink], object]]]:
     from ..compiler.lower.writer import model_files
 
+    record = [] if tuning is None else [(TUNING, _bytes(tuning.text()))]
     return [
         *model_files(onnx),
-        (SPEC, lambda sink: sink.write(resolved.encode())),
+        (SPEC, _bytes(resolved)),
+        *record,
         (MANIFEST, manifest),
     ]
 
 
+def _bytes(text: str) -> Callable[[Sink], object]:
+    return lambda sink: sink.write(text.encode())
+
+
+def _tuning(model: Model, options: BuildOptions, clock: _Clock) -> Tuning | None:
+    """The record of a build with measurement: the one given, or a new one."""
+    if options.level < 3:
+        return None
+    from ..compiler.passes import PASSES
+    from ..compiler.tuning import read_tuning
+
+    if options.tuning is not None:
+        record = read_tuning(options.tuning, PASSES)
+        record.require(model.graph, options.target)
+        return record
+    from .tune import tune
+
+    clock.stage("measuring")
+    return tune(model, options)
+
+
 def _inputs(network: Network, options: BuildOptions) -> list[Path]:
     """Files that a build reads and must not replace."""
-    files = [network.file.path]
-    return files if options.weights is None else [*files, Path(options.weights)]
+    given = [path for path in (options.weights, options.tuning) if path is not None]
+    return [network.file.path, *map(Path, given)]
 
 
 def _metadata(network: Network, numbers: Numbers, resolved: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..compiler.compile import Compiled
     from ..compiler.ir import Model
     from ..compiler.passes import PassRecord
+    from ..compiler.tuning import Tuning
     from .builder import BuildOptions
     from .releases import Loads
     from .verify import Verification
@@ -52,6 +54,7 @@ def manifest_of(
     options: BuildOptions,
     files: Mapping[str, str],
     resolved: str,
+    tuning: Tuning | None = None,
 ) -> dict[str, Any]:
     """The manifest as data; keys are stable, units are in the names."""
     return {
@@ -75,9 +78,12 @@ def manifest_of(
             "level": options.level,
             "enable": list(options.enable),
             "disable": list(options.disable),
+            "target": options.target,
+            "cost_model": options.cost_model,
             "via": options.via,
             "seed": options.seed,
         },
+        "tuning": None if tuning is None else {"sha256": tuning.sha256, "decisions": dict(tuning.decisions)},
         "counted_at": sizes_for(network),
         "source": counts(network, compiled.source),
         "deployed": counts(network, compiled.model),
@@ -96,14 +102,16 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def counts(network: Network, model: Model) -> dict[str, int]:
-    """Nodes, learnable values (train_only included), MACs of the inference path."""
+def counts(network: Network, model: Model) -> dict[str, Any]:
+    """Nodes, in all and by operator; learnable values (train_only included); MACs and bytes moved of the inference path."""
     found = costs(model, sizes_for(network))
     return {
         "nodes": len(model.graph),
         "params": found.params,
         "macs": found.macs,
         "attention_macs": found.attention_macs,
+        "bytes": found.bytes,
+        "operators": dict(sorted(Counter(node.op.name for node in model.graph).items())),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import cleandoc, getmodule
 
 from ..compiler.errors import UsageError
-from ..compiler.passes import PASSES
+from ..compiler.passes import PASSES, levels_of
 
 
 def pass_text(name: str) -> str:
@@ -15,4 +15,7 @@ def pass_text(name: str) -> str:
     found = PASSES[name]
     module = getmodule(type(found))
     algebra = cleandoc(module.__doc__ or "") if module else ""
-    return f"{name}\n\n{algebra}\n\nexact when   {found.exact_when}\nworth when   {found.worth_when}"
+    return (
+        f"{name}\n\n{algebra}\n\n"
+        f"exact when   {found.exact_when}\nworth when   {found.worth_when}\nruns with    {levels_of(name)}"
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..compiler.ir import Model
+    from ..compiler.passes import PassRecord
     from .builder import Build
 
 
@@ -40,16 +39,17 @@ def build_data(build: Build) -> dict[str, Any]:
 
 
 def _before_after(build: Build) -> str:
+    """Nodes, parameters, MACs and bytes as written and as deployed, then the operators whose number is another."""
     before, after = build.manifest["source"], build.manifest["deployed"]
-    ops_before, ops_after = _by_op(build.compiled.source), _by_op(build.compiled.model)
-    rows = [(name, before[name], after[name]) for name in ("nodes", "params", "macs")]
+    rows = [(name, before[name], after[name]) for name in ("nodes", "params", "macs", "bytes")]
+    old, new = before["operators"], after["operators"]
     rows += [
-        (f"  {op}", count, ops_after.get(op, 0)) for op, count in ops_before.items() if ops_after.get(op, 0) != count
+        (f"  {op}", old.get(op, 0), new.get(op, 0)) for op in sorted({*old, *new}) if old.get(op, 0) != new.get(op, 0)
     ]
     counted = ", ".join(f"{k} = {v}" for k, v in build.manifest["counted_at"].items())
     widths = [max(len(str(r[0])) for r in rows), *(max(len(f"{r[i]:,}") for r in rows) for i in (1, 2))]
     lines = [f"  {r[0]:<{widths[0]}}  {r[1]:>{widths[1]},}  ->  {r[2]:>{widths[2]},}" for r in rows]
-    return "\n".join([*lines, f"  (MACs at {counted})" if counted else ""]).rstrip()
+    return "\n".join([*lines, f"  (MACs and bytes at {counted})" if counted else ""]).rstrip()
 
 
 def _passes(build: Build, explain: bool) -> Iterator[str]:
@@ -60,6 +60,16 @@ def _passes(build: Build, explain: bool) -> Iterator[str]:
         if explain:
             yield from (f"    applied  {site}" for site in record.sites)
             yield from (f"    refused  {site}: {why}" for site, why in record.misses)
+        elif record.misses:
+            yield _refused(record)
+
+
+def _refused(record: PassRecord) -> str:
+    """How many sites a pass left as they are, and why the first."""
+    site, why = record.misses[0]
+    more = len(record.misses) - 1
+    others = f"; {more} more, --explain lists them" if more else ""
+    return f"  {record.name} left {site}: {why}{others}"
 
 
 def _stayed(build: Build) -> Iterator[str]:
@@ -94,7 +104,3 @@ def _amplified(build: Build) -> str:
         f"warning: rounding of the input in float64 moves the outputs by {noise:.0e} of their size: with these weights the"
         " network amplifies rounding, and the proof rests on each rewrite by itself"
     )
-
-
-def _by_op(model: Model) -> dict[str, int]:
-    return dict(sorted(Counter(node.op.name for node in model.graph).items()))

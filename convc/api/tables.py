@@ -143,9 +143,12 @@ def listing(what: str) -> str:
         ordered = sorted(OPS.items(), key=lambda item: (item[1].group, item[0]))
         return table(("operator", "group", "what it is"), [(n, c.group, _sentence(c.__doc__)) for n, c in ordered])
     if what == "passes":
-        from ..compiler.passes import PASSES
+        from ..compiler.passes import PASSES, levels_of
 
-        return table(("pass", "what it does"), [(name, _sentence(p.__doc__)) for name, p in PASSES.items()])
+        return table(
+            ("pass", "runs with", "what it does"),
+            [(name, levels_of(name), _sentence(p.__doc__)) for name, p in PASSES.items()],
+        )
     raise UsageError(f"nothing is listed as {what!r}", hint="specs, blocks, ops or passes")
 
 

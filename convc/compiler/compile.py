@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import PassError, ProviderError, UsageError
 from .ir import Model, Region
-from .passes import ALLOWED, PASSES, PIPELINES, Optimised, PassManager, PassRecord, Probe
+from .passes import ALLOWED, PASSES, PIPELINES, TARGETS, Optimised, PassManager, PassRecord, Probe
 from .passes import prove as prove_records
 from .passes.rewrite import Rewrite
+from .passes.worth import WORTHS
+from .tuning import Decision
 
 if TYPE_CHECKING:
     from .lower.onnx_model import OnnxModel
+
+# The level from which on passes for one target run.
+FOR_TARGET = 2
 
 WITHOUT_PROOF = "build with --no-verify: the model is the same, but nothing is proven"
 
@@ -44,12 +49,24 @@ class Compiled:
         return self.optimised.records
 
 
-def compile_model(model: Model, *, level: int = 2, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> Compiled:
-    """Run the passes of a level, structure checked, numbers not yet proven: `prove` does that.
+def compile_model(
+    model: Model,
+    *,
+    level: int = 2,
+    enable: Sequence[str] = (),
+    disable: Sequence[str] = (),
+    target: str = "generic",
+    cost_model: bool = True,
+    decisions: Mapping[str, Decision] | None = None,
+) -> Compiled:
+    """Run the passes of a level for a target, structure checked, numbers not yet proven: `prove` does that.
+
+    cost_model  False: passes do whatever is exact, whether it pays or not
+    decisions   from a tuning record: what holds for a pass instead
 
     Raises PassError where a pass left an invalid graph, UsageError for unknown passes.
     """
-    passes = pipeline(level, enable, disable)
+    passes = pipeline(level, enable, disable, target, cost_model, decisions)
     optimised = PassManager(passes).run(model)
     return Compiled(model, optimised, passes, aliases(optimised.model, optimised.regions))
 
@@ -100,13 +117,30 @@ def need_torch(what: str, otherwise: str = "") -> None:
         raise ProviderError(f"{what} in torch, which is not installed", hint=hint)
 
 
-def pipeline(level: int, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> tuple[Rewrite[Any], ...]:
-    """The passes of a level, with some added in their place and some taken out. Raises UsageError."""
+def pipeline(
+    level: int,
+    enable: Sequence[str] = (),
+    disable: Sequence[str] = (),
+    target: str = "generic",
+    cost_model: bool = True,
+    decisions: Mapping[str, Decision] | None = None,
+) -> tuple[Rewrite[Any], ...]:
+    """The passes of a level and a target, with some added in their place and some taken out, judging what pays by the
+    target's cost model, or not at all. Raises UsageError."""
+    if target not in TARGETS:
+        raise UsageError(f"there is no target {target!r}", hint=f"targets: {', '.join(TARGETS)}")
     for name in (*enable, *disable):
         if name not in PASSES:
             raise UsageError(f"there is no pass {name!r}", hint=f"passes: {', '.join(PASSES)}")
-    names = {p.name for p in PIPELINES[level]} | set(enable)
-    return tuple(p for name, p in PASSES.items() if name in names and name not in disable)
+    extra = TARGETS[target] if level >= FOR_TARGET else ()
+    names = {p.name for p in (*PIPELINES[level], *extra)} | set(enable)
+    decided = decisions or {}
+    never = {*disable, *(name for name, decision in decided.items() if decision == "never")}
+    return tuple(
+        p.judged_by(replace(WORTHS[target], enabled=cost_model and decided.get(name) != "always"))
+        for name, p in PASSES.items()
+        if name in names - never
+    )
 
 
 def aliases(model: Model, regions: Iterable[Region]) -> dict[str, str]:

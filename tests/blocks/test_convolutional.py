@@ -301,3 +301,51 @@ def test_attention_in_a_ghost_module_and_in_a_repvgg_block(tmp_path: Path) -> No
     p = below(projected.p, "repvgg_block")
     sides = [conv_bn(projected.x, p, name, 2) for name in ("dense", "point", "projection")]
     close(projected.run(), F.relu(torch.stack(sides).sum(0)))
+
+
+def test_stacks_of_convolutions(tmp_path: Path) -> None:
+    block = one(tmp_path, "mlpconv: {kernel: 5, c1: 6, c2: 5, c3: 4}, conv_stack: {out: 7, layers: 2}", 2, 3, 9, 8)
+    p, x = block.p, block.x
+    for name in ("mlpconv.conv_act.conv", "mlpconv.conv_act_2.conv", "mlpconv.conv_act_3.conv"):
+        x = F.relu(conv(x, p, name))
+    for name in ("conv_stack.conv.0.conv", "conv_stack.conv.1.conv"):
+        x = F.relu(conv(x, p, name))
+    close(block.run(), F.max_pool2d(x, 2))
+    normed = one(tmp_path, "conv_stack: {out: 7, unit: conv_bn_act, act: silu, pool: 0}", 2, 3, 9, 8)
+    close(normed.run(), F.silu(conv_bn(normed.x, normed.p, "conv_stack.conv.0")))
+
+
+def test_a_deformable_and_a_c4_convolution_with_norm_and_activation(tmp_path: Path) -> None:
+    block = one(tmp_path, "deform_conv_bn_act: {out: 5, kernel: 1, modulated: true}", 2, 4, 6, 7)
+    p = below(block.p, "deform_conv_bn_act")
+    offsets = F.conv2d(block.x, p["conv.offset.weight"], p["conv.offset.bias"])
+    rows = torch.arange(6.0)[:, None] + offsets[:, 0]
+    columns = torch.arange(7.0) + offsets[:, 1]
+    grid = torch.stack([2 * columns / 6 - 1, 2 * rows / 5 - 1], -1)
+    read = F.grid_sample(block.x, grid, align_corners=True) * torch.sigmoid(offsets[:, 2:])
+    close(block.run(), F.relu(bn(F.conv2d(read, p["conv.weight"]), p, "bn")), 1e-9)
+    lifted = one(tmp_path, "c4_conv_bn_act: {out: 3, kind: lifting}", 2, 4, 6, 7)
+    p = below(lifted.p, "c4_conv_bn_act")
+    turns = torch.stack([torch.rot90(p["conv.weight"], r, (2, 3)) for r in range(4)], 1).flatten(0, 1)
+    shared = {name: value.repeat_interleave(4) for name, value in p.items() if name.startswith("bn.")}
+    close(lifted.run(), F.relu(bn(F.conv2d(lifted.x, turns, padding=1), shared, "bn")))
+
+
+@pytest.mark.parametrize(("name", "att"), [("basic_block", "cbam"), ("bottleneck", "coord_att"), ("bottleneck", "se")])
+def test_attention_stands_before_the_sum_of_a_residual_block(tmp_path: Path, name: str, att: str) -> None:
+    block = one(tmp_path, f"{name}: {{width: 16, stride: 2, att: {att}}}", 2, 16, 8, 8)
+    p = below(block.p, name)
+    y = unit(block.x, p, "conv1", 2 if name == "basic_block" else 1)
+    if name == "bottleneck":
+        y = unit(y, p, "conv2", 2)
+    y = conv_bn(y, p, "conv2" if name == "basic_block" else "conv3")
+    alone = one(tmp_path, f"{att}", *y.shape)
+    y = alone.with_numbers({f"{att}.{k}": v for k, v in below(p, "att").items()}).run(y)
+    close(block.run(), F.relu(y + bn(conv(block.x, p, "shortcut.conv", 2), p, "shortcut.bn")))
+
+
+def test_inception_v3s_auxiliary_head(tmp_path: Path) -> None:
+    block = one(tmp_path, "inception_aux: 5", 2, 8, 17, 17)
+    p = below(block.p, "inception_aux")
+    y = F.relu(bn(conv(unit(F.adaptive_avg_pool2d(block.x, 5), p, "conv0"), p, "conv1.conv", padding=0), p, "conv1.bn"))
+    close(block.run(), F.linear(y.mean((2, 3)), p["fc.weight"], p["fc.bias"]))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import convc
+from convc.compiler.ops.train import DropPath
+from convc.runtime.session import Session
 from tests.blocks.one import Numbers, below, close, conv, one
 
 
@@ -117,3 +121,58 @@ def test_a_flattened_layer_is_two_sets_with_biases(tmp_path: Path) -> None:
         x = conv(x, p, "lateral")
         x = conv(conv(x, p, "vertical", groups=6), p, "horizontal", groups=6)
     close(block.run(), x)
+
+
+def test_offsets_of_a_deformable_convolution_may_come_from_an_existing_layer(tmp_path: Path) -> None:
+    """`offset_src`: a layer that is there anyway predicts where to look."""
+    steps = (
+        "  - conv: {out: 18}\n    id: features\n  - deform_conv: {out: 5}\n    from: [image, features]\n"
+        "    id: deform\n  - concat: [x, features]\n"
+    )
+    block = one(tmp_path, steps, 1, 4, 7, 6)
+    p = block.p
+    assert "deform.offset.weight" not in p
+    y = block.run()
+    features = conv(block.x, p, "features")
+    close(y[:, 5:], features)
+    # With no displacement it is the convolution itself.
+    still = block.with_numbers(
+        {**p, "features.weight": 0 * p["features.weight"], "features.bias": torch.zeros(18).double()}
+    )
+    close(still.run()[:, :5], F.conv2d(block.x, p["deform.weight"], p["deform.bias"], padding=1))
+    # One whole element to the right: the image moved by one.
+    right = torch.tensor([0.0, 1.0] * 9, dtype=torch.float64)
+    moved = block.with_numbers({**p, "features.weight": 0 * p["features.weight"], "features.bias": right})
+    expected = F.conv2d(F.pad(block.x, (0, 1))[..., 1:], p["deform.weight"], p["deform.bias"], padding=1)
+    # The taps that hang over on the left now see the first column, where the moved image has zeros.
+    close(moved.run()[:, :5, :, 1:], expected[..., 1:])
+
+
+@pytest.mark.parametrize(
+    ("variant", "allowed"),
+    [("convnext_tiny", [0.1 * k / 17 for k in range(18)]), ("efficientnet_v2_s", [0.2 * k / 40 for k in range(40)])],
+)
+def test_stochastic_depth_rises_from_nothing_in_equal_steps(variant: str, allowed: list[float]) -> None:
+    """Section 4 of Huang et al., 2016: the k-th of n blocks drops with k / (n - 1), in EfficientNet with k / n, of the last."""
+    ps = [n.op.p for n in convc.load(variant).network.graph.nodes.values() if isinstance(n.op, DropPath)]
+    # Where a block changes the shape there is no path to drop: ConvNeXt has no such block.
+    assert len(ps) == len(allowed) or variant == "efficientnet_v2_s"
+    assert len(ps) > 30 or variant == "convnext_tiny"
+    places = [min(range(len(allowed)), key=lambda k: abs(allowed[k] - p)) for p in ps]
+    assert all(abs(allowed[k] - p) < 1e-12 for k, p in zip(places, ps, strict=True))
+    assert places == sorted(set(places))
+
+
+def test_an_embedded_preprocessing_is_part_of_the_network(tmp_path: Path) -> None:
+    steps = "network: [conv_bn_act: {out: 4}, global_avg_pool]\n"
+    recipe = "preprocess: {scale: 1/255, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4], color: rgb, embed: %s}\n"
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 3, 8, 8)).astype(np.float32)
+    mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]))
+    found = {}
+    for embed, image in (("true", pixels), ("false", (pixels / 255 - mean) / std)):
+        spec = tmp_path / "net.yaml"
+        spec.write_text("convc: 1\ninput: {image: [N, 3, 8, 8]}\n" + recipe % embed + steps)
+        build = convc.build(spec, tmp_path / embed, seed=3)
+        assert build.verification.ok
+        found[embed] = Session(build.path).run({"image": image})["output"]
+    assert float(np.abs(found["true"] - found["false"]).max()) < 1e-5

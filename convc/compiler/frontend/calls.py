@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, ShapeError, SpecError
 from ..ir import REGISTRY, Op, SymDim, TensorType
+from ..ops.max_unpool import MaxUnpool
 from ..ops.shape import split_sizes
 from .arguments import data, integral, text, whole
 from .context import MAX_ELEMENTS, MAX_NODES, MAX_VALUE, Context, Draft, LimitError
@@ -20,6 +21,7 @@ from .document import Map, Scalar, Seq, Tree
 from .homes import plain
 from .references import read_values
 from .steps import VALUE_HEADS, Step, describe, is_null, near
+from .unpooling import with_places
 from .values import Bundle, Env, Tensor, Value, flatten, gathered
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ def call_operator(run: Elaborator, cls: type[Op], step: Step, inputs: list[Value
         and not is_null(like)
     ):
         inputs = [*inputs, *read_values(like, ctx.env, lambda number: run.constant(number, step, ctx))]
+    if isinstance(op, MaxUnpool) and len(inputs) == 1:
+        inputs = with_places(run, op, step, inputs, ctx)
     return run.add(op, _tensors(run, cls, step, inputs, ctx), step, ctx)
 
 

@@ -63,6 +63,11 @@ class Editor:
     def type_of(self, name: str) -> TensorType:
         return self._nodes[name].type if name in self._nodes else self._model.graph.inputs[name]
 
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        """The inputs of the network."""
+        return self._model.graph.inputs
+
     def params_of(self, node: Node) -> dict[str, Param]:
         """Parameters of a node by role, as they are now."""
         return {role: self._params[name] for role, name in self._nodes[node.name].params.items()}

@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from ..errors import PassError
 from ..ir import Editor, Model, Node, Op, Region
+from .worth import GENERIC, Worth
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Rewrite(ABC, Generic[M]):
     root: ClassVar[tuple[type[Op], ...]]
     exact_when: ClassVar[str]
     worth_when: ClassVar[str]
+    # Asked by a pass that may lose; `judged_by` sets it.
+    worth: Worth = GENERIC
 
     def __init_subclass__(cls, name: str = "", root: type[Op] | tuple[type[Op], ...] = Op, **rest: Any) -> None:
         super().__init_subclass__(**rest)
@@ -81,6 +85,12 @@ class Rewrite(ABC, Generic[M]):
     @abstractmethod
     def rewrite(self, edit: Editor, match: M) -> None:
         """Do it. Everything written is one region."""
+
+    def judged_by(self, worth: Worth) -> Self:
+        """The same pass, deciding by another cost model."""
+        one = copy(self)
+        one.worth = worth
+        return one
 
     def prepare(self, edit: Editor) -> None:  # most have nothing to prepare
         """What happens once, before the sweep."""

@@ -236,5 +236,11 @@ class _Torch:
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
 
+    def tensor(self, data: Any, **given: Any) -> Tensor:
+        """A number written in a spec is what it says: 0.1 is not its float32 neighbour here."""
+        if given.get("dtype") is torch.float32:
+            given["dtype"] = torch.float64
+        return torch.tensor(data, **given)
+
 
 _TORCH = _Torch()

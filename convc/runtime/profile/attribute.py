@@ -5,8 +5,8 @@
 
     owner: w -> e   every written node that is not constant belongs to one executed node
 
-1. By name: the runtime keeps a node's name, adds a suffix (`_nchwc`, `_token_7`, `/MatMulAddFusion`), or takes the name of the
-   activation it fused; a convolution named after an activation owns the way back to a convolution.
+1. By name: the runtime keeps a node's name, adds a suffix (`_token_7`, `/MatMulAddFusion`), names a node after the value it makes
+   (`v_nchwc`), or after the activation it fused; a convolution named after an activation owns the way back to a convolution.
 2. By value: an executed node that still makes a written value owns what computes it, back to values that others make.
 3. What is left was fused: padding and transposition into the reader, all else into the latest executed of the nodes whose
    values it reads, as nothing can be computed before its inputs are.
@@ -35,6 +35,7 @@ _HEAVY = frozenset(
     {"Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool"}
 )
 _SERVES_MAKER = frozenset({"ReorderOutput", "MemcpyToHost"})
+_LAYOUT = "_nchwc"
 _TOKEN = re.compile(r"_token_\d+")
 _SUFFIX = re.compile(r"(.+)[_/][^_/]*$")
 
@@ -150,9 +151,12 @@ class _Attributor:
         return [self.graph.producer[v] for v in self.graph.nodes[i].inputs if v in self.graph.producer]
 
     def _named(self, name: str) -> int | None:
+        """The written node of that name, or the one that makes the value of that name: what runs as `v_nchwc` makes `v`."""
+        tables = (self.graph.producer, self.names) if name.endswith(_LAYOUT) else (self.names, self.graph.producer)
         for candidate in _shortened(name):
-            if candidate in self.names:
-                return self.names[candidate]
+            for table in tables:
+                if candidate in table:
+                    return table[candidate]
         return None
 
     def _by_value(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...compiler.errors import ConvcError
+from ..providers import Provider
 from ..session import Session
 from .attribute import Attribution
 from .events import NodeEvent
@@ -62,13 +63,15 @@ def _folded(graph: ModelGraph, i: int) -> bool:
     return all(name in graph.constant for name in graph.nodes[i].outputs if name)
 
 
-def timed(runner: Runner, graph: ModelGraph, found: Attribution, proto: Any, seconds: float) -> Timed:
-    """Time every region alone for about `seconds` in all."""
+def timed(
+    runner: Runner, provider: Provider, graph: ModelGraph, found: Attribution, proto: Any, seconds: float
+) -> Timed:
+    """Time every region alone on `provider` for about `seconds` in all; `runner` runs the whole."""
     ready: dict[str, tuple[Region, Runner, int]] = {}
     failed: dict[str, str] = {}
     for part in regions(graph, found):
         try:
-            one = _runner(part, graph, proto, runner)
+            one = _runner(part, provider, graph, proto, runner)
             ready[part.layer] = (part, one, _count(one, seconds / _ROUNDS / 20))
         except (ConvcError, RuntimeError, ValueError) as error:
             failed[part.layer] = f"could not be timed alone: {getattr(error, 'message', error)}"
@@ -103,10 +106,10 @@ def _count(one: Runner, limit_s: float) -> int:
     return max(1, min(1000, round(min(_BATCH_S, limit_s) * 1e6 / max(_mean_us(one, 3), 1.0))))
 
 
-def _runner(part: Region, graph: ModelGraph, proto: Any, whole: Runner) -> Runner:
+def _runner(part: Region, provider: Provider, graph: ModelGraph, proto: Any, whole: Runner) -> Runner:
     model = partial(part, graph, proto)
     folder = whole.session.folder
-    session = Session(model, whole.session.provider, threads=whole.session.threads, folder=folder)
+    session = Session(model, provider, threads=whole.session.threads, folder=folder)
     shapes = {one.name: graph.shapes[one.name] for one in session.inputs}
     return Runner(session, random_feeds(session.inputs, shapes, 0, None))
 

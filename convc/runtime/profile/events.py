@@ -3,6 +3,8 @@
 The file is a JSON list of Chrome trace events in microseconds. One run is a `model_run` event; its nodes are the `Node` events
 named `<node>_kernel_time` that begin inside it. Nodes inside a control-flow node are part of that node's own time, so a node
 event within another of the same thread is passed over. An event that the process did not live to finish is dropped.
+
+Durations are whole microseconds, cut and not rounded: a node that is written as 7 took 7 to 8, 7.5 in the mean.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from ...compiler.errors import ModelError
 
 _NODE = "_kernel_time"
 _RUN = "model_run"
+_CUT_US = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +87,6 @@ def _outermost(events: Sequence[dict[str, Any]]) -> tuple[NodeEvent, ...]:
         ends[thread] = max(ends.get(thread, -1.0), start + duration)
         args = one.get("args", {})
         name = str(one["name"])[: -len(_NODE)]
-        kept.append(NodeEvent(name, str(args.get("op_name", "")), str(args.get("provider", "")), start, duration))
+        op, provider = str(args.get("op_name", "")), str(args.get("provider", ""))
+        kept.append(NodeEvent(name, op, provider, start, duration + _CUT_US))
     return tuple(kept)

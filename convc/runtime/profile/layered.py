@@ -11,6 +11,7 @@ what it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,24 @@ def layered(
     if way == "kernels":
         told = Method("cupti", kernels.NOTE, found.profiled_over_unprofiled)
     elif runner.device == "cpu":
-        told = Method("ort-profile", traced.NOTE, found.profiled_over_unprofiled)
+        told = Method("ort-profile", traced.NOTE, found.profiled_over_unprofiled, found.gap_us)
     else:
         told = Method("host-launch", _LAUNCHES, found.profiled_over_unprofiled)
     warnings = (f"layers are {_LAUNCHES}",) if told.name == "host-launch" else ()
     return layer_table(subject, found.runs, told, best), warnings
 
 
+def without_graph(provider: Provider) -> Provider:
+    """The provider with launches node by node: a replayed graph has none that could be told apart."""
+    kept = {key: value for key, value in provider.options.items() if "cuda_graph" not in key}
+    return replace(provider, options=kept)
+
+
 def _bracketed(
     runner: Runner, graph: ModelGraph, proto: Any, spec: tuple[SpecLayer, ...], best: Peak | None, seconds: float
 ) -> tuple[LayerTable, tuple[str, ...]]:
     subject = Subject(graph, bracketed.by_layer(graph), spec)
-    timed = bracketed.timed(runner, graph, subject.found, proto, seconds)
+    alone = without_graph(runner.session.provider)
+    timed = bracketed.timed(runner, alone, graph, subject.found, proto, seconds)
     table = layer_table(subject, timed.runs, Method("bracketed", bracketed.NOTE, 1.0), best, timed.failed)
     return table, ()

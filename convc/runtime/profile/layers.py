@@ -47,11 +47,12 @@ class SpecLayer:
 
 @dataclass(frozen=True)
 class Method:
-    """How the times were taken, and what that cost: ratio of the profiled to the unprofiled median."""
+    """How the times were taken, and what that cost: ratio of the profiled to the unprofiled median, and the gap between nodes."""
 
     name: str
     note: str
     profiled_over_unprofiled: float
+    gap_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,13 @@ def layer_table(
         unclaimed=unclaimed,
         absent=(*_failed(subject, failed), *_absent(subject, parts, failed)),
         timeline=_timeline(kept, parts),
+        bookkeeping_ms=None if method.gap_us is None else method.gap_us * _events(kept) / 1e3,
     )
+
+
+def _events(kept: Sequence[Run]) -> float:
+    """Nodes in a run."""
+    return statistics.fmean(len(run.nodes) for run in kept)
 
 
 def _by_node(run: Run) -> dict[str, float]:

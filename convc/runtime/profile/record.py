@@ -240,6 +240,8 @@ class LayerTable:
     unclaimed_ms  measured time of nodes that belong to no layer; they are listed, never spread
     run_ms      wall time of the same runs; closure = sum_ms / run_ms
     profiled_over_unprofiled   ratio of the medians: what profiling itself costs
+    bookkeeping_ms   the profiler's own work between nodes in such a run: nodes x the gap measured between nodes that do nothing.
+                 It is in run_ms and in no layer, which shows where a node takes no more than some tens of microseconds
     """
 
     method: str
@@ -255,6 +257,7 @@ class LayerTable:
     absent: tuple[Absent, ...] = ()
     timeline: tuple[TraceEvent, ...] = ()
     method_note: str = ""
+    bookkeeping_ms: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..signature import checked
 
 # Where a provider keeps its values; the others work in the memory of the host.
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda"}
+_GRAPH, _NOT_RECORDED = "gpu_graph_id", "-1"
 _NO_SYNC = "disable_synchronize_execution_providers"
 
 
@@ -54,8 +55,12 @@ class Runner:
         for name in self.names:
             first.bind_output(name, self.device, 0)
         first.synchronize_inputs()
+        # A graph that is recorded now would hold on to buffers that are not the final ones.
+        options = runtime.RunOptions()
+        if self.session.provider.options.get("enable_cuda_graph") == "1":
+            options.add_run_config_entry(_GRAPH, _NOT_RECORDED)
         start = time.perf_counter()
-        self.session.handle.run_with_iobinding(first)
+        self.session.handle.run_with_iobinding(first, options)
         self.first_run_ms = (time.perf_counter() - start) * 1e3
         self._outputs = first.get_outputs()
         self._binding = self.session.handle.io_binding()

@@ -95,13 +95,19 @@ def layer_lines(table: LayerTable, by: str, rows: int) -> Iterator[str]:
         f"closure {table.closure:.3f}; unclaimed {table.unclaimed_ms:.3f} ms; profiled/unprofiled "
         f"{table.profiled_over_unprofiled:.3f}"
     )
-    yield f"  {table.method}: {table.method_note}"
+    yield f"  {table.method}: {table.method_note}{_bookkeeping(table)}"
     for node in table.unclaimed[:5]:
         yield f"  unclaimed: {node.node or '(no name)'} {node.op} {node.time_ms:.3f} ms"
     for one in table.absent[:10]:
         yield f"  not run: {one.layer} ({one.op}): {one.why}"
     if len(table.absent) > 10:
         yield f"  not run: {len(table.absent) - 10} more layers, in --json"
+
+
+def _bookkeeping(table: LayerTable) -> str:
+    if table.bookkeeping_ms is None:
+        return ""
+    return f"; the profiler's own work between nodes is about {table.bookkeeping_ms:.3f} ms of such a run"
 
 
 def _rows(table: LayerTable, limit: int) -> Iterator[str]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...compiler.errors import ModelError
+from ..providers import Provider
+from ..session import Session
 from .attribute import Executed, executed_nodes
 from .events import RunEvents, read_events
 from .graph import read_model
@@ -31,13 +33,17 @@ NOTE = "ONNX Runtime's profile of the same runs: time inside each node's kernel"
 Make = Callable[[Path, Path], Runner]
 
 
+_EMPTY = 200
+
+
 @dataclass(frozen=True)
 class Traced:
-    """Profiled runs, the nodes that the runtime executes, and what profiling costs."""
+    """Profiled runs, the nodes that the runtime executes, and what profiling costs: in all, and between two nodes."""
 
     runs: tuple[Run, ...]
     executed: tuple[Executed, ...]
     profiled_over_unprofiled: float
+    gap_us: float | None = None
 
 
 def traced(make: Make, plain: Runner, folder: Path, seconds: float, watch: Watch | None = None) -> Traced:
@@ -65,7 +71,32 @@ def traced(make: Make, plain: Runner, folder: Path, seconds: float, watch: Watch
     runs = matched(walls, events, executed)
     if not runs:
         raise ModelError(f"{plain.session.what}: the profiler saw no run", hint="--layers bracketed needs no profiler")
-    return Traced(runs, executed, ratio)
+    gap_us = None if watch else between(plain.session.provider, plain.session.threads, folder)
+    return Traced(runs, executed, ratio, gap_us)
+
+
+def between(provider: Provider, threads: int, folder: Path) -> float:
+    """Microseconds from the end of a node to the begin of the next in a profiled run, of nodes that do nothing."""
+    import numpy as np
+
+    session = Session(_empty_nodes(), provider, threads=threads, level="off", trace=folder / "empty")
+    runner = Runner(session, {"v0": np.ones(1, np.float32)})
+    for _ in range(20):
+        runner.run()
+    events = read_events(Path(session.handle.end_profiling()))[5:]
+    gaps = [(one.duration_us - sum(node.duration_us for node in one.nodes)) / len(one.nodes) for one in events]
+    return max(0.0, statistics.median(gaps))
+
+
+def _empty_nodes() -> bytes:
+    """A chain of Relu on one number."""
+    from onnx import TensorProto, helper
+
+    nodes = [helper.make_node("Relu", [f"v{k}"], [f"v{k + 1}"], name=f"empty{k}") for k in range(_EMPTY)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("v0", f"v{_EMPTY}")]
+    graph = helper.make_graph(nodes, "empty", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
 
 
 def matched(

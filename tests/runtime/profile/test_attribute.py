@@ -100,3 +100,19 @@ def test_a_node_without_any_tie_stays_unclaimed() -> None:
     run = (Executed("a", "Conv", ("v0",), ("v1",)), Executed("stray", "Cast", ("z",), ("zz",)))
     found = attribute(_chain(("a", "Conv")), run)
     assert (found.home("a"), found.home("stray")) == ("a", "")
+
+
+def test_a_node_may_run_under_the_name_of_the_value_it_makes() -> None:
+    # As torch exports: values are called otherwise than nodes, and a value like another node.
+    nodes = (
+        GraphNode("n0", "Conv", ("x", "w"), ("getitem",), ("n0",)),
+        GraphNode("n1", "Relu", ("getitem",), ("n2",), ("n1",)),
+        GraphNode("n2", "Conv", ("n2", "w"), ("y",), ("n2",)),
+    )
+    run = (
+        Executed("n2_nchwc", "Conv", ("x", "w"), ("t0",)),
+        Executed("y_nchwc", "Conv", ("t0", "w"), ("t1",)),
+        Executed("ReorderOutput", "ReorderOutput", ("t1",), ("y",)),
+    )
+    found = attribute(ModelGraph(nodes, ("x",), ("y",), frozenset("w")), run)
+    assert dict(found.owned) == {"n2_nchwc": (0, 1), "y_nchwc": (2,), "ReorderOutput": ()}

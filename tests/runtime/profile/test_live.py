@@ -97,6 +97,8 @@ def test_the_layers_are_part_of_their_own_runs(table: LayerTable) -> None:
     assert table.sum_ms == pytest.approx(sum(row.time_ms for row in table.rows))
     assert table.unclaimed == ()
     assert table.kept < table.runs
+    assert table.bookkeeping_ms is not None
+    assert table.bookkeeping_ms > 0
 
 
 def test_every_layer_of_the_spec_is_accounted_for(table: LayerTable) -> None:

@@ -1,8 +1,33 @@
 """Passes that keep the function exactly; they pay, or cost nothing, on every runtime."""
 
 from .drop_dead import DropDead
+from .drop_dead_channels import DropDeadChannels
 from .drop_identity import DropIdentity
 from .expand_c4 import ExpandC4
 from .fold_batchnorm import FoldBatchNorm
+from .fold_constants import FoldConstants
+from .fold_pad import FoldPad
+from .fold_shuffle import FoldShuffle
+from .late_concat import LateConcat
+from .merge_equal import MergeEqual
+from .merge_picks import MergePicks
+from .name_activations import NameActivations
+from .narrow_pointwise import NarrowPointwise
+from .pull_strides import PullStrides
 
-__all__ = ["DropDead", "DropIdentity", "ExpandC4", "FoldBatchNorm"]
+__all__ = [
+    "DropDead",
+    "DropDeadChannels",
+    "DropIdentity",
+    "ExpandC4",
+    "FoldBatchNorm",
+    "FoldConstants",
+    "FoldPad",
+    "FoldShuffle",
+    "LateConcat",
+    "MergeEqual",
+    "MergePicks",
+    "NameActivations",
+    "NarrowPointwise",
+    "PullStrides",
+]
