@@ -75,8 +75,9 @@ def _table(found: Profile, kept: Mapping[str, Any]) -> LayerTable | None:
         raise ValueError(f"the graph cannot be read: {error}") from error
     graph = model_graph(proto, dict(found.points[0].inputs))
     walls = [None if wall is None else float(wall) for wall in kept["walls_ms"]]
-    # The run that bound nothing came before the first block: the profiler saw as many runs as there are walls.
-    seen = runs([_plain(event) for event in kept["events"]])[-len(walls) :]
+    seen = runs([_plain(event) for event in kept["events"]])
+    if len(seen) != len(walls):
+        raise ValueError(f"{len(walls)} runs were timed, and the profiler saw {len(seen)}")
     first = seen[0].nodes if seen else ()
     executed = tuple(dict.fromkeys(Executed(event.name, event.op, (), ()) for event in first))
     made = matched(walls, seen, executed)

@@ -51,7 +51,7 @@ def order(point: Point) -> Markup:
     x, y = Scale(0, max(1, len(samples) - 1), _LEFT, _RIGHT), Scale(low, high, _BOTTOM, _TOP)
     step = max(1, len(samples) // _DOTS)
     dots = "".join(f"M{x(k):.1f} {y(min(samples[k], high)):.1f}h0" for k in range(0, len(samples), step))
-    span = max(1, len(samples) // 40)
+    span = min(len(samples), max(5, len(samples) // 40))
     middles = [
         (x(k + span / 2), y(min(high, statistics.median(samples[k : k + span]))))
         for k in range(0, len(samples) - span + 1, span)

@@ -30,7 +30,7 @@ class Axis:
 AXES = (
     Axis("batch", lambda p: float(p.batch), lambda p: f"batch {p.batch}"),
     Axis("pixels", lambda p: float(prod(p.size)), lambda p: size_text(p.size)),
-    Axis("threads", lambda p: float(p.threads), lambda p: f"{p.threads} threads" if p.threads else "all threads"),
+    Axis("threads", lambda p: float(p.threads), lambda p: f"threads {p.threads or 'automatic'}"),
 )
 
 

@@ -22,9 +22,9 @@ h2{font-size:19px;letter-spacing:-.01em;margin:0 0 4px;font-weight:650}
 h3{font-size:13px;margin:0 0 8px;font-weight:600;color:var(--muted)}
 p{margin:0 0 12px;max-width:84ch}
 .note,.source,.fused,.bound{color:var(--muted);font-size:12.5px}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:1px;background:var(--faint);
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:1px;background:var(--card);
 border:1px solid var(--faint);border-radius:10px;overflow:hidden;margin:22px 0 0}
-.facts div{background:var(--card);padding:13px 16px 12px}
+.facts div{box-shadow:0 0 0 1px var(--faint);padding:13px 16px 12px}
 .facts dt{font-size:12.5px;color:var(--muted)}
 .facts dd{margin:1px 0 0;font-size:21px;font-weight:600;letter-spacing:-.01em;line-height:1.3}
 .facts dd small{font-size:13px;font-weight:400;color:var(--muted)}
@@ -51,8 +51,8 @@ th:last-child,td:last-child{padding-right:0}
 .track{position:relative;height:13px}
 .fill{position:absolute;left:0;top:0;height:10px;border-radius:2px;min-width:1px}
 .span{position:absolute;top:11.5px;height:1.5px;background:var(--ink);opacity:.55}
-.groups .name{width:38%;max-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.groups .bars{width:38%}
+.groups .name{width:46%;max-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.groups .bars{width:30%}
 .groups td{border:0;padding-top:2px;padding-bottom:2px}
 .plain td{padding-right:24px}
 .points td,.points th{white-space:nowrap}

@@ -159,8 +159,8 @@ def test_a_sweep_makes_one_line_for_each_other_setting() -> None:
     assert axis.name == "batch"
     lines = series(points, axis)
     assert {name: [p.batch for p in line] for name, line in lines.items()} == {
-        "2 threads": [1, 2, 8, 32],
-        "1 threads": [1, 2, 8, 32],
+        "threads 2": [1, 2, 8, 32],
+        "threads 1": [1, 2, 8, 32],
     }
     assert swept(points[:1]) is None
 
