@@ -61,6 +61,7 @@ def compare(
     """
     from ..runtime.compare.interleave import Budget
     from ..runtime.compare.live import Options
+    from ..runtime.providers import resolve
 
     wanted = read_batch(batch)
     spatial = read_size(size)
@@ -74,6 +75,9 @@ def compare(
         budget=Budget(seconds=seconds, seed=seed),
         limit=read_limit(fail_slower),
     )
+    if provider is not None and not all(str(one).endswith(".json") for one in (a, b)):
+        # What is not there is said before anything is built.
+        resolve(provider)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="convc-compare-")))
         sides = [_given(str(one), folder / name, options, progress) for one, name in ((a, "a"), (b, "b"))]

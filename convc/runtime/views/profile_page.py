@@ -135,7 +135,8 @@ def closure(table: LayerTable) -> Markup:
     )
     more = f" Unclaimed: {rounded(table.unclaimed_ms)} ms." if table.unclaimed_ms else " Nothing is unclaimed."
     cost = f" Profiling makes a run {rounded(table.profiled_over_unprofiled)} times as long."
-    how = f"{(table.method_note or methods.get(table.method, table.method)).rstrip('.')}. {table.kept} of {table.runs} runs are kept."
+    method = (table.method_note or methods.get(table.method, table.method)).rstrip(".")
+    how = f"{method}. {table.kept} of {table.runs} runs are kept."
     return lines(el("span", text, more, cost, class_="closure"), el("span", how, class_="note"))
 
 

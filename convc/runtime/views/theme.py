@@ -75,7 +75,8 @@ svg .dots{fill:none;stroke:var(--bar);stroke-width:2.6;stroke-linecap:round;opac
 svg .line{fill:none;stroke:var(--accent);stroke-width:1.6;stroke-linejoin:round}
 svg .dot{fill-opacity:.72;stroke:var(--paper);stroke-width:1}
 svg .point{font-size:11px;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
-svg .roof{fill:none;stroke:var(--accent);stroke-width:1.8}svg .above{fill:var(--band);opacity:.55}
+svg .roof{fill:none;stroke:var(--accent);stroke-width:1.8}svg .cache{stroke-width:1.2;stroke-dasharray:4 4}
+svg .above{fill:var(--band);opacity:.55}
 svg .layer{stroke:var(--rule);stroke-width:.8}svg .inbox{font-size:10.5px}
 svg .edge{fill:none;stroke:var(--muted);stroke-width:1.1;opacity:.75}svg .open{stroke-dasharray:2 3}
 svg .stage{fill:var(--k0);opacity:.65}

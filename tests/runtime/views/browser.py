@@ -25,8 +25,7 @@ _PROBE = """
 <script>
 const errors=[];addEventListener('error',e=>errors.push(e.message));
 addEventListener('securitypolicyviolation',e=>errors.push('policy '+e.violatedDirective));
-addEventListener('load',()=>{
-if(OPEN)for(const d of document.querySelectorAll('details'))d.open=true;
+const look=()=>{
 const seen=e=>e.checkVisibility();
 const box=e=>{const r=e.getBoundingClientRect();return [r.left,r.top,r.right,r.bottom]};
 const name=e=>e.tagName+'.'+(e.getAttribute('class')||'')+' '+(e.textContent||'').slice(0,40);
@@ -47,7 +46,10 @@ for(const sel of ['section','.figures>*','.panel','.facts div','svg.drawing','tr
 for(const e of document.querySelectorAll('td,th,dd,dt,h1,h2,p,.wide')){
  if(seen(e)&&e.scrollWidth>e.clientWidth+1&&getComputedStyle(e).textOverflow!=='ellipsis'&&e.clientWidth)cut.push(name(e))}
 const root=document.documentElement;
-const found={errors,empty,outside,overlaps,cut,width:innerWidth,page:root.scrollWidth,height:root.scrollHeight};
+return {errors,empty,outside,overlaps,cut,width:innerWidth,page:root.scrollWidth,height:root.scrollHeight}};
+addEventListener('load',()=>{const folded=look();
+for(const d of document.querySelectorAll('details'))d.open=true;
+const found={folded,unfolded:look()};
 const pre=document.createElement('pre');pre.id='probe';pre.hidden=true;
 pre.textContent=JSON.stringify(found);document.body.append(pre)})
 </script>
@@ -56,10 +58,10 @@ pre.textContent=JSON.stringify(found);document.body.append(pre)})
 
 @dataclass(frozen=True)
 class Seen:
-    """The page after its scripts ran, and what the probe found in it."""
+    """The page after its scripts ran, and what the probe found in it: `folded`, `unfolded`."""
 
     dom: str
-    found: dict[str, Any]
+    found: dict[str, dict[str, Any]]
     console: list[str]
 
     def cells(self, table: str, column: int) -> list[str]:
@@ -82,11 +84,10 @@ class Browser:
         self.command = command
         self.folder = folder
 
-    def open(self, page: str, width: int, *, details: bool = False) -> Seen:
-        """The page at that width; `details` unfolds everything first."""
-        probe = _PROBE.replace("OPEN", "true" if details else "false")
+    def open(self, page: str, width: int) -> Seen:
+        """The page at that width, looked at as it comes and again with everything unfolded."""
         path = self.folder / "page.html"
-        path.write_text(page.replace("<style>", f"{probe}<style>", 1), encoding="utf-8")
+        path.write_text(page.replace("<style>", f"{_PROBE}<style>", 1), encoding="utf-8")
         done = self._run("--dump-dom", f"--window-size={width},2000", path.as_uri())
         told = re.search(r'<pre id="probe"[^>]*>(.*?)</pre>', done.stdout, re.DOTALL)
         assert told, f"the page did not load: {done.stderr[-400:]}"

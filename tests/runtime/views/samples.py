@@ -14,6 +14,7 @@ from convc.runtime.compare.structure import Structure
 from convc.runtime.compare.verdict import Rule, judge
 from convc.runtime.profile.record import (
     Absent,
+    Bandwidth,
     Latency,
     LayerRow,
     LayerTable,
@@ -30,7 +31,9 @@ from convc.runtime.profile.record import (
 )
 from tests.runtime.compare.noise import Machine, trace
 
-PEAK = Peak("cpu", 2, 62.0, 17.5, "3x3 convolution, copy of 256 MB")
+PEAK = Peak(
+    "cpu", 2, 62.0, 17.5, "3x3 convolution, copy of 256 MB", (Bandwidth(1 << 20, 61.0), Bandwidth(1 << 28, 17.5))
+)
 _GLUED = ("batch_norm", "relu", "relu6", "hard_swish", "silu")
 
 
