@@ -64,8 +64,12 @@ def _chain(*nodes: tuple[str, str], params: tuple[str, ...] = ()) -> ModelGraph:
 
 def test_padding_goes_with_the_convolution_behind_it() -> None:
     graph = _chain(("a", "Conv"), ("p", "Pad"), ("b", "Conv"))
-    run = (Executed("a_nchwc", "Conv", ("v0",), ("t0",)), Executed("b_nchwc", "Conv", ("t0",), ("v3",)))
-    assert dict(attribute(graph, run).owned) == {"a_nchwc": (0,), "b_nchwc": (1, 2)}
+    run = (
+        Executed("a", "Conv", ("v0",), ("t0",)),
+        Executed("b", "Conv", ("t0",), ("t1",)),
+        Executed("ReorderOutput", "ReorderOutput", ("t1",), ("v3",)),
+    )
+    assert dict(attribute(graph, run).owned) == {"a": (0,), "b": (1, 2), "ReorderOutput": ()}
 
 
 def test_a_fused_addition_goes_with_the_later_of_its_terms() -> None:

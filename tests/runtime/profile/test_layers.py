@@ -149,6 +149,14 @@ def test_stage_and_block_are_read_from_the_name(name: str) -> None:
     assert place(name) == PLACES[name]
 
 
+def test_rows_are_summed_by_what_they_share(table: LayerTable) -> None:
+    names = {by: {group.name for group in grouped(table.rows, by)} for by in GROUPINGS}
+    assert {"att", "stem", "mix"} <= names["stage"]
+    assert "att.fc1" in names["layer"]
+    assert "att.fc1" not in names["stage"] | names["block"]
+    assert {"Conv", "Add", "HardSwish"} <= names["op"]
+
+
 @pytest.mark.parametrize("by", GROUPINGS)
 def test_groups_hold_every_row_once(by: str, table: LayerTable) -> None:
     found = grouped(table.rows, by)
