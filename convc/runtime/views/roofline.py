@@ -2,9 +2,9 @@
 
     roof(i) = min(peak, i * bandwidth)        i = MACs / byte
 
-Both limits were measured on the machine at hand; small moves stay in caches and are faster: the dashed line is the fastest of them.
-Williams, Waterman and Patterson (2009), "Roofline". Dots below the slope wait
-for memory, dots below the flat part compute; the area of a dot is the layer's time.
+Both limits were measured on the machine at hand; small moves stay in caches and are faster: the dashed line is the fastest.
+Williams, Waterman and Patterson (2009), "Roofline". Dots below the slope wait for memory, dots below the flat part compute; the
+area of a dot is the layer's time.
 """
 
 from __future__ import annotations
