@@ -212,8 +212,10 @@ def resample(trace: Sequence[Pair], pairs: int, slow_down: float) -> list[str]:
 def dealt(pair: Pair, rng: random.Random, slow_down: float) -> Pair:
     """The two blocks, as they followed each other, given to A and B by a coin."""
     first, second = slots(pair)
+
     def longer(block: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(v * (1 + slow_down) for v in block)
+
     return Pair(first, longer(second), True) if rng.random() < 0.5 else Pair(second, longer(first), False)
 
 
