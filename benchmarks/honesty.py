@@ -88,6 +88,7 @@ def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     print("resampled:", resampled)
     holds = {
         "latency of 3 to 10 ms": 3 <= latency <= 10,
+        "planted: 4.5 to 5.5 % slower": 0.9 * SLOW_DOWN <= ratio["ratio"] - 1 <= 1.1 * SLOW_DOWN,
         "live A/A: at most 1 in 40 different": sum(one["word"] != SAME for one in equal) <= len(equal) / 40,
         "live planted: at least 38 of 40 found": sum(one["word"] == SLOWER for one in slower) >= 0.95 * len(slower),
         "no comparison over 10 s": max(one["seconds"] for one in [*equal, *slower]) <= LONGEST_S,
@@ -144,8 +145,13 @@ def plant(plain: Path, folder: Path, threads: int) -> tuple[Path, dict[str, Any]
         ratio = measured(plain, path, threads, 4.0).verdict.ratio
         print(f"a branch of {length}: {ratio:.4f}")
         least, most = (length + 1, most) if ratio < 1 + SLOW_DOWN else (least, length)
-    with_branch(plain, path, least)
-    told = measured(plain, path, threads, 20.0).verdict
+    # The short comparisons of the search err; no more is planted than what is claimed to be found.
+    while True:
+        with_branch(plain, path, least)
+        told = measured(plain, path, threads, 20.0).verdict
+        if told.ratio <= 1 + 1.1 * SLOW_DOWN or least == 1:
+            break
+        least -= 1
     print(f"planted: a branch of {least} convolutions, {told.ratio:.4f} ({told.low:.4f} .. {told.high:.4f})")
     return path, {"convolutions": least, "ratio": told.ratio, "low": told.low, "high": told.high}
 
