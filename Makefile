@@ -25,6 +25,7 @@ test-gpu:
 
 bench: setup
 	.venv/bin/python benchmarks/build.py
+	.venv/bin/python benchmarks/latency.py
 	.venv/bin/python benchmarks/closure.py
 
 bench-gpu:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 import convc
 from convc.api.weights import family_rows
 from convc.cli import main
+from convc.compiler.compile import compile_model
+from convc.compiler.cost import costs
 from tests.golden_files import COUNTER, Golden, golden, names
 
 # The three formats; every other network is read from .safetensors.
@@ -22,8 +25,23 @@ FORMATS = {"torchvision_mobilenet_v2": ".pth", "torchvision_shufflenet_v2_x1_0":
 # Half a gigabyte of weights: the quick run compares the outputs below and leaves the proof to the zoo's.
 LARGE = ("torchvision_vgg11", "torchvision_vgg16", "torchvision_vgg16_bn")
 THROUGH_TORCH = ("torchvision_mobilenet_v2", "torchvision_resnet18", "torchvision_shufflenet_v2_x1_0")
-# Their norms stand before convolutions, beside them or behind pooling: identity branches, pre-activation, attention.
-NORM_FIRST = ("repvgg_a0", "mobileone_s0", "densenet121", "mobilenetv4_hybrid_medium")
+# Their norms stand before convolutions: pre-activation, attention.
+NORM_FIRST = ("densenet121", "mobilenetv4_hybrid_medium")
+# Trained with parallel branches, deployed with one convolution for each block: (blocks, parameters, 10^6 MACs) as published.
+MULTI_BRANCH = {
+    "repvgg_a0": (22, 8_309_384, "1361"),
+    "repvgg_a1": (22, 12_789_864, "2364"),
+    "repvgg_a2": (22, 25_499_944, "5117"),
+    "repvgg_b0": (28, 14_339_048, "3058"),
+    "repvgg_b1": (28, 51_829_480, "11815"),
+    "repvgg_b1g2": (28, 41_360_104, "8810"),
+    "repvgg_b1g4": (28, 36_125_416, "7307"),
+    "repvgg_b2": (28, 80_315_112, "18377"),
+    "repvgg_b2g4": (28, 55_777_512, "11332"),
+    "repvgg_b3": (28, 110_960_872, "26209"),
+    "repvgg_b3g4": (28, 75_626_728, "16064"),
+    "mobileone_s0": (43, 2_078_504, "275"),
+}
 STAYS = re.compile(r"batch norm stays: (\S+): (.+)")
 
 
@@ -39,6 +57,20 @@ def test_the_road_through_torch_gives_the_librarys_outputs(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _holds(golden(name), tmp_path, capsys, "--via", "torch", "--no-verify")
+
+
+@pytest.mark.parametrize("variant", MULTI_BRANCH)
+def test_a_multi_branch_network_deploys_as_published(variant: str) -> None:
+    """One convolution and one ReLU for each block, in a row, then the head."""
+    blocks, params, macs = MULTI_BRANCH[variant]
+    net = convc.load(variant)
+    deployed = compile_model(net.model()).model
+    found = costs(deployed, {"N": 1})
+    assert (found.params, f"{found.macs / 1e6:.0f}") == (params, macs)
+    nodes = list(deployed.graph)
+    assert [node.op.name for node in nodes] == ["conv", "relu"] * blocks + ["global_avg_pool", "linear"]
+    assert all(node.inputs == (above.name,) for above, node in pairwise(nodes))
+    assert all(set(node.params) == {"weight", "bias"} for node in nodes if node.op.name == "conv")
 
 
 @pytest.mark.zoo

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..compiler.passes import PassRecord
     from .builder import Build
 
 
@@ -60,16 +59,15 @@ def _passes(build: Build, explain: bool) -> Iterator[str]:
         if explain:
             yield from (f"    applied  {site}" for site in record.sites)
             yield from (f"    refused  {site}: {why}" for site, why in record.misses)
-        elif record.misses:
-            yield _refused(record)
+        elif misses := [miss for miss in record.misses if miss[0] in build.compiled.model.graph.nodes]:
+            yield _refused(record.name, misses)
 
 
-def _refused(record: PassRecord) -> str:
-    """How many sites a pass left as they are, and why the first."""
-    site, why = record.misses[0]
-    more = len(record.misses) - 1
-    others = f"; {more} more, --explain lists them" if more else ""
-    return f"  {record.name} left {site}: {why}{others}"
+def _refused(name: str, misses: list[tuple[str, str]]) -> str:
+    """How many sites a pass left that no later one took, and why the first."""
+    site, why = misses[0]
+    others = f"; {len(misses) - 1} more, --explain lists them" if len(misses) > 1 else ""
+    return f"  {name} left {site}: {why}{others}"
 
 
 def _stayed(build: Build) -> Iterator[str]:

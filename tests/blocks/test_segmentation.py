@@ -1,4 +1,4 @@
-"""Segmentation and detection networks against torch written from the papers: heads, decoders, dilated and deformable backbones."""
+"""Segmentation and detection networks against torch written from the papers: heads, decoders, dilated and deformable ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def numbers(model: Model) -> dict[str, Tensor]:
     return {name: torch.from_numpy(param.as_float64().copy()) for name, param in model.params.items()}
 
 
-def telling(variant: str, size: int, **settings: object) -> tuple[Model, Tensor]:
+def telling(variant: str, size: int, **settings: Any) -> tuple[Model, Tensor]:
     """A shipped network with norms and biases that say something, and an input."""
     model = convc.load(variant, size=size, **settings).model()
     rng = np.random.default_rng(3)

@@ -98,10 +98,11 @@ class Editor:
         """This rewrite is exact at the sizes recorded and need not be at others: it is proven at these alone."""
         self._open.any_size = False
 
-    def set_op(self, name: str, op: Op) -> None:
-        """Give a node another operator (bound). Its type is inferred anew."""
+    def set_op(self, name: str, op: Op, inputs: tuple[str, ...] | None = None) -> None:
+        """Give a node another operator (bound), and with it other values to read. Its type is inferred anew."""
         node = self._nodes[name]
-        self._put(replace(node, op=op, type=op.infer(*map(self.type_of, node.inputs))))
+        read = node.inputs if inputs is None else inputs
+        self._put(replace(node, op=op, inputs=read, type=op.infer(*map(self.type_of, read))))
 
     def set_inputs(self, name: str, inputs: tuple[str, ...]) -> None:
         """Let a node read other values. Its type is inferred anew."""

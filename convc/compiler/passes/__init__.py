@@ -18,9 +18,12 @@ from .exact import (
     FoldConstants,
     FoldPad,
     FoldShuffle,
+    FusePointwise,
     LateConcat,
+    MergeBranches,
     MergeEqual,
     MergePicks,
+    MergeSiblings,
     NameActivations,
     NarrowPointwise,
     PullStrides,
@@ -50,7 +53,7 @@ O1: Pipeline = (
 )
 
 # All that is exact and pays by the cost model.
-O2: Pipeline = (*O1, PullStrides(), NarrowPointwise(), LateConcat())
+O2: Pipeline = (*O1, FusePointwise(), MergeBranches(), MergeSiblings(), PullStrides(), NarrowPointwise(), LateConcat())
 
 # The same, but for passes that may lose what was measured on a machine decides (tuning.py).
 O3: Pipeline = O2

@@ -14,14 +14,16 @@ the recorded ones are used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any, cast
 
 from ..errors import ShapeError
-from ..ir import Dim, Node, Param, Region, SymDim, TensorType
+from ..ir import Dim, Node, Op, Param, Region, SymDim, TensorType
 from ..ir.dims import Symbol
 from ..ops.conv_transpose import ConvTranspose
+from ..ops.sizes import TorchSizes, compute
 
 Types = Mapping[str, TensorType]
 
@@ -43,13 +45,33 @@ class Side:
         for node in self.nodes:
             given = [types[name] for name in node.inputs]
             try:
-                types[node.name] = node.op.infer(*given)
+                types[node.name] = _sized(node.op, given).infer(*given)
                 wanted = node.op.params(*given)
             except (ShapeError, AssertionError):
                 return None
             if any(self.params[node.params[role]].shape != kind.shape for role, kind in wanted.items()):
                 return None
         return types
+
+
+def _sized(op: Op, given: Sequence[TensorType]) -> Op:
+    """The operator with its dynamic sizes (a reshape to [0, 8, H, W]) as the numbers they are at these inputs."""
+    shape = getattr(op, "of", ())
+    if not shape:
+        return op
+    known = TorchSizes(given[0])
+    dims = {name: value for name, value in vars(op).items() if name != "of" and _dynamic(value)}
+    found = {name: _each(value, lambda dim: int(compute(dim, shape, known))) for name, value in dims.items()}
+    sized: Op = replace(cast(Any, op), of=(), **found)
+    return sized
+
+
+def _dynamic(value: object) -> bool:
+    return isinstance(value, SymDim) or (isinstance(value, tuple) and any(isinstance(v, SymDim) for v in value))
+
+
+def _each(value: Any, change: Callable[[Dim], int]) -> Any:
+    return tuple(map(change, value)) if isinstance(value, tuple) else change(value)
 
 
 @dataclass(frozen=True)
@@ -164,12 +186,15 @@ def recorded(inputs: Types, sides: Sequence[Side], least: int = 9) -> Plan:
     """The sizes of the network, batch 2 where the batch is free; dynamic ones get the first values from `least` that infer."""
     for values in _values(inputs, least):
         static = {name: type_.with_shape(*type_.at(values)) for name, type_ in inputs.items()}
+        # Deep inside, where (H + 3) // 4 - 9 rows are left, a small H leaves none.
+        if any(dim < 1 for type_ in static.values() for dim in type_.at({})):
+            continue
         double = {name: _batched(type_, 2) for name, type_ in static.items()}
         large = any(isinstance(t.numel, int) and t.numel > _MOST_ELEMENTS for t in double.values())
         for candidate in (static,) if large else (double, static):
             if all(side.types(candidate) is not None for side in sides):
                 return Plan(candidate, small=False)
-    # Let the run say what is wrong.
+    # Let the run say what is wrong, at the largest.
     return Plan(static, small=False)
 
 

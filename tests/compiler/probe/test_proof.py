@@ -115,6 +115,29 @@ def test_a_promise_of_a_dynamic_size_is_kept_where_it_matters() -> None:
     assert shapes(region) == [{"a": "[2, 4, 16, 6]"}]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "b = reshape(a, shape=[0, 2, 2, (H), (W)])\nc = reshape(b, shape=[0, 4, (H), (W)])",
+        "b = resize(a, size=[(2 * H), (W)])\nc = crop(b, size=[(H), (W)])",
+        "b = pad(a, padding=[(H), 1])\nc = slice(b, axis=2, start=(H))",
+    ],
+)
+def test_a_dynamic_size_among_the_arguments_is_known_where_the_network_runs(line: str) -> None:
+    model = graph(f"input x: [N, 4, H, W]\na = relu(x)\n{line}\nd = conv(c)\ne = batch_norm(d)")
+    after = PassManager(O2, TorchProbe()).run(model).model
+    assert 0 < whole(model, after) < 1e-12
+
+
+def test_a_dynamic_size_deep_inside_leaves_something_to_run_on() -> None:
+    model = graph(
+        "input x: [N, 4, H, W]\na = conv(x, kernel=21, padding=0)\nb = transpose(a, perm=[0, 1, 2, 3])\nc = relu(b)"
+    )
+    region = region_of(model, Editor.fix_sizes, lambda e: e.bypass("b"))
+    assert shapes(region) == [{"a": "[2, 4, 13, 13]"}]
+    assert TorchProbe().max_error(region) == 0
+
+
 def test_what_is_only_true_at_the_sizes_of_the_network_is_true() -> None:
     """A pool over all of a map of fixed size is a global pool, there and nowhere else."""
     text = "input x: [N, 4, 7, 7]\na = relu(x)\nb = avg_pool(a, kernel=7)"

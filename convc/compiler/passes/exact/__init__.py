@@ -8,9 +8,12 @@ from .fold_batchnorm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_pad import FoldPad
 from .fold_shuffle import FoldShuffle
+from .fuse_pointwise import FusePointwise
 from .late_concat import LateConcat
+from .merge_branches import MergeBranches
 from .merge_equal import MergeEqual
 from .merge_picks import MergePicks
+from .merge_siblings import MergeSiblings
 from .name_activations import NameActivations
 from .narrow_pointwise import NarrowPointwise
 from .pull_strides import PullStrides
@@ -24,9 +27,12 @@ __all__ = [
     "FoldConstants",
     "FoldPad",
     "FoldShuffle",
+    "FusePointwise",
     "LateConcat",
+    "MergeBranches",
     "MergeEqual",
     "MergePicks",
+    "MergeSiblings",
     "NameActivations",
     "NarrowPointwise",
     "PullStrides",

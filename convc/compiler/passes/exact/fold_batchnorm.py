@@ -12,15 +12,15 @@ Exact for any stride, padding, dilation and group count: s scales whole output c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ...ir import Editor, Lazy, Node, Param, Stored, constant
+from ...ir import Editor, Lazy, Node, Param, Stored
 from ...ops.batch_norm import BatchNorm
 from ...ops.conv import Conv
 from ...ops.conv_transpose import ConvTranspose
 from ...ops.linear import Linear
 from ..rewrite import Match, Miss, Rewrite
+from ..statistics import scale_of, shift_of
 
 # Expressions are evaluated by recursion; a real network folds one batch norm into a node, which is 3 deep.
 _DEEPEST = 100
@@ -64,29 +64,15 @@ class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
         assert isinstance(conv.op, Producer)
         assert isinstance(bn.op, BatchNorm)
         held = edit.params_of(conv)
-        scale = _scale(edit.params_of(bn), bn.op.eps)
+        scale = scale_of(edit.params_of(bn), bn.op.eps)
         edit.set_op(conv.name, replace(conv.op, bias=True))
         edit.set_params(
             conv.name,
             weight=_flat(_per_output(conv.op, held["weight"], scale)),
-            bias=_flat(_shift(held.get("bias"), edit.params_of(bn), scale)),
+            bias=_flat(shift_of(held.get("bias"), edit.params_of(bn), scale)),
         )
         edit.add_origins(conv.name, bn.origins)
         edit.bypass(bn.name)
-
-
-def _scale(bn: Mapping[str, Param], eps: float) -> Param:
-    """s = gamma / sqrt(var + eps), (out,)"""
-    var = bn["running_var"]
-    gamma = bn.get("weight", constant(1.0, var.shape))
-    return gamma / (var + eps).sqrt()
-
-
-def _shift(bias: Param | None, bn: Mapping[str, Param], scale: Param) -> Param:
-    """(b - mean) * s + beta, (out,)"""
-    mean = bn["running_mean"]
-    shift = (-mean if bias is None else bias - mean) * scale
-    return shift + bn["bias"] if "bias" in bn else shift
 
 
 def _per_output(op: Producer, weight: Param, scale: Param) -> Param:

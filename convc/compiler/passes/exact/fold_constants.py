@@ -105,6 +105,8 @@ class FoldConstants(Rewrite[Known], name="fold_constants", root=(*_COMPUTE, Resh
         known = [value for value in held if value is not None]
         if len(known) != len(node.inputs):
             return None
+        if edit.is_output(node.name):
+            return Miss("it is an output of the network: a node must stand there")
         sizes = tuple(size for size in node.type.shape if isinstance(size, int))
         if len(sizes) != node.type.rank:
             return Miss(f"its shape {node.type} is dynamic")
@@ -124,7 +126,9 @@ class FoldConstants(Rewrite[Known], name="fold_constants", root=(*_COMPUTE, Resh
         edit.set_inputs(node.name, ())
         edit.set_params(node.name, value=match.value)
         for source in sources:
-            if not edit.users(source) and not edit.is_output(source):
+            gone = edit.node(source)
+            if gone is not None and not edit.users(source) and not edit.is_output(source):
+                edit.add_origins(node.name, gone.origins)
                 edit.drop(source)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ...ir import Editor, Model, Node
 from ...ops.channels import ChannelShuffle, Gather
+from ...ops.conv import Conv
 from ..channels import Segment, picked
 from ..layouts import Layout, Layouts
 from ..rewrite import Match, Miss, Result, Rewrite
@@ -64,6 +65,9 @@ class FoldShuffle(Rewrite[Folding], name="fold_shuffle", root=(ChannelShuffle, G
     def rewrite(self, edit: Editor, match: Folding) -> None:
         edit.include(match.node.name)
         self._layouts.change(edit, {match.segment: match.layout}, but=match.node.name)
+        for node in self._layouts.touched(edit, [match.segment]):
+            if isinstance(node.op, Conv):
+                edit.add_origins(node.name, match.node.origins)
         # From here on the values on both sides are one: neither can change its order without the other.
         for segment in (*self._layouts.segments(match.node.inputs[0]), *self._layouts.segments(match.node.name)):
             segment.fix(f"it took in the order of {match.node.name!r}")

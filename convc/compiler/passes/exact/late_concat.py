@@ -66,7 +66,7 @@ class LateConcat(Rewrite[Later], name="late_concat", root=(Add, Conv, AvgPool, M
         first = 0
         for i, value in enumerate(concat.inputs):
             count = edit.type_of(value).channels
-            name = fresh(edit, f"{node.name}.part{i}")
+            name = fresh(edit, f"{node.name}/part{i}")
             rows = tuple(range(first, first + count))
             held = {role: taken(param, 0, rows) for role, param in edit.params_of(node).items()}
             op: Op = replace(node.op, out=count, groups=count) if isinstance(node.op, Conv) else node.op
@@ -83,7 +83,7 @@ class LateConcat(Rewrite[Later], name="late_concat", root=(Add, Conv, AvgPool, M
             return Miss(f"{left.name!r} and {right.name!r} are both read elsewhere: a third concat would be made")
         pairs = zip(left.inputs, right.inputs, strict=True)
         parts: list[Part] = [
-            (planned(edit, fresh(edit, f"{node.name}.part{i}"), Add(), pair, node), MappingProxyType[str, Param]({}))
+            (planned(edit, fresh(edit, f"{node.name}/part{i}"), Add(), pair, node), MappingProxyType[str, Param]({}))
             for i, pair in enumerate(pairs)
         ]
         gone = [one for one in (left, right) if only_reader(edit, one.name)]
@@ -91,7 +91,7 @@ class LateConcat(Rewrite[Later], name="late_concat", root=(Add, Conv, AvgPool, M
 
     def _judged(self, edit: Editor, node: Node, gone: list[Node], parts: list[Part]) -> Later | Miss:
         given = {one.name: one.type for one, _ in parts}
-        concat = planned(edit, fresh(edit, f"{node.name}.concat"), Concat(), tuple(given), node, given=given)
+        concat = planned(edit, fresh(edit, f"{node.name}/concat"), Concat(), tuple(given), node, given=given)
         after = price(edit, (*(one for one, _ in parts), concat))
         for one, _ in parts:
             after = after.plus(_fused(edit, one, {c.name for c in gone}))
@@ -100,12 +100,17 @@ class LateConcat(Rewrite[Later], name="late_concat", root=(Add, Conv, AvgPool, M
 
     def rewrite(self, edit: Editor, match: Later) -> None:
         old = match.node
+        for value in dict.fromkeys(old.inputs):
+            # One that is read elsewhere stays: that it is the concat of what the parts read, the proof must know.
+            edit.include(value)
         for node, held in match.parts:
             edit.insert(node, held, before=old.name)
         edit.insert(match.concat, {}, before=old.name)
         edit.bypass(old.name, match.concat.name)
         for value in dict.fromkeys(old.inputs):
-            if not edit.users(value) and not edit.is_output(value):
+            gone = edit.node(value)
+            if gone is not None and not edit.users(value) and not edit.is_output(value):
+                edit.add_origins(match.concat.name, gone.origins)
                 edit.drop(value)
 
 

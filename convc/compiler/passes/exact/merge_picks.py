@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ...ir import Editor, Node, Op
 from ...ops.channels import ChannelShuffle, Gather
 from ...ops.shape import Slice
+from ...ops.train import Identity
 from ..channels import channels, picked
 from ..rewrite import Match, Miss, Rewrite
 
@@ -62,10 +63,13 @@ class MergePicks(Rewrite[Picks], name="merge_picks", root=(ChannelShuffle, Gathe
         if match.source != node.inputs[0]:
             assert first is not None
             edit.include(first.name)
+            # For a moment it takes any channels: a shuffle in 6 groups would refuse a source of 32, of which a gather took 24.
+            edit.set_op(node.name, Identity())
             edit.set_inputs(node.name, (match.source,))
             edit.set_op(node.name, _op(match.indices).bind(edit.type_of(match.source)))
             edit.add_origins(node.name, first.origins)
         if _is_all(edit, match.source, match.indices):
+            _stand_for(edit, match.source, node.name)
             edit.bypass(node.name)
         if (
             first is not None
@@ -74,6 +78,13 @@ class MergePicks(Rewrite[Picks], name="merge_picks", root=(ChannelShuffle, Gathe
             and not edit.is_output(first.name)
         ):
             edit.drop(first.name)
+
+
+def _stand_for(edit: Editor, value: str, gone: str) -> None:
+    """Who writes `value` now stands for a node that goes, too; an input of the network cannot."""
+    node = edit.node(gone)
+    if edit.node(value) is not None and node is not None:
+        edit.add_origins(value, node.origins)
 
 
 def _op(indices: tuple[int, ...]) -> Op:

@@ -46,7 +46,7 @@ class NameActivations(Rewrite[Named], name="name_activations", root=(Mul, Div, C
         sources = match.node.inputs
         edit.set_op(match.node.name, match.op)
         edit.set_inputs(match.node.name, (match.source,))
-        _sweep(edit, sources, match.source)
+        _sweep(edit, sources, match)
 
 
 class _Formula:
@@ -205,12 +205,12 @@ def _include(edit: Editor, value: str, source: str) -> None:
         _include(edit, below, source)
 
 
-def _sweep(edit: Editor, values: tuple[str, ...], source: str) -> None:
-    """Drop what nobody reads any more, down to the source."""
+def _sweep(edit: Editor, values: tuple[str, ...], match: Named) -> None:
+    """Drop what nobody reads any more, down to the source; the activation stands for it."""
     for value in dict.fromkeys(values):
         node = edit.node(value)
-        if node is None or value == source or edit.users(value) or edit.is_output(value):
+        if node is None or value == match.source or edit.users(value) or edit.is_output(value):
             continue
-        below = node.inputs
+        edit.add_origins(match.node.name, node.origins)
         edit.drop(value)
-        _sweep(edit, below, source)
+        _sweep(edit, node.inputs, match)

@@ -58,17 +58,19 @@ class NarrowPointwise(
     def _behind(self, edit: Editor, conv: Node, pool: Node) -> Swap | Miss:
         if (shared := why_not_alone(edit, conv.name, pool.name)) is not None:
             return Miss(shared)
+        if conv.name in pool.inputs[1:]:
+            return Miss(f"{conv.name!r} also says how large it becomes")
         if conv.params.keys() >= {"bias"} and _counts_padding(pool.op):
             return Miss(f"the padding of {pool.name!r} counts, and {conv.name!r} would add its bias to it")
         op = replace(pool.op, keepdims=True) if isinstance(pool.op, GlobalAvgPool) else pool.op
-        early = planned(edit, fresh(edit, f"{conv.name}.pooled"), op, (conv.inputs[0], *pool.inputs[1:]), conv)
+        early = planned(edit, fresh(edit, f"{conv.name}/pooled"), op, (conv.inputs[0], *pool.inputs[1:]), conv)
         late = planned(
             edit, conv.name, conv.op, (early.name,), conv, given={early.name: early.type}, params=conv.params
         )
         after: tuple[Node, ...] = (early, late)
         if late.type != pool.type:
             flat = planned(
-                edit, fresh(edit, f"{pool.name}.flat"), Flatten(), (late.name,), pool, given={late.name: late.type}
+                edit, fresh(edit, f"{pool.name}/flat"), Flatten(), (late.name,), pool, given={late.name: late.type}
             )
             after = (*after, flat)
         return self._judged(edit, conv, pool, after)
@@ -77,10 +79,10 @@ class NarrowPointwise(
         if (shared := why_not_alone(edit, resize.name, conv.name)) is not None:
             return Miss(shared)
         # Its old name is the value that readers are led away from, so the 1x1 gets another; its parameters keep theirs.
-        name = fresh(edit, f"{conv.name}.small")
+        name = fresh(edit, f"{conv.name}/small")
         early = planned(edit, name, conv.op, (resize.inputs[0],), conv, params=conv.params)
         inputs, given = (name, *resize.inputs[1:]), {name: early.type}
-        late = planned(edit, fresh(edit, f"{conv.name}.resized"), resize.op, inputs, resize, given=given)
+        late = planned(edit, fresh(edit, f"{conv.name}/resized"), resize.op, inputs, resize, given=given)
         return self._judged(edit, resize, conv, (early, late))
 
     def _judged(self, edit: Editor, first: Node, second: Node, after: tuple[Node, ...]) -> Swap | Miss:

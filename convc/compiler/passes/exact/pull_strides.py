@@ -107,27 +107,21 @@ class PullStrides(Rewrite[Pull], name="pull_strides", root=(Conv, MaxPool, AvgPo
                 node.name, replace(node.op, stride=tuple(a * b for a, b in zip(strides, match.step, strict=True)))
             )
         for node in match.between:
+            thinned: dict[str, str] = {}
             for value in [operand for sum_, operand in match.thinned if sum_.name == node.name]:
-                thin = planned(edit, fresh(edit, f"{value}.thinned"), _every(match.step), (value,), node)
+                thin = planned(edit, fresh(edit, f"{value}/thinned"), _every(match.step), (value,), node)
                 edit.insert(thin, {}, before=node.name)
-                current = edit.node(node.name)
-                assert current is not None
-                _read(edit, current, tuple(thin.name if i == value else i for i in current.inputs))
+                thinned[value] = thin.name
             current = edit.node(node.name)
             assert current is not None
-            _read(edit, current, current.inputs)
+            # What a sum reads stands before it in `between`: by now all of it has shrunk.
+            edit.set_inputs(node.name, tuple(thinned.get(value, value) for value in current.inputs))
         for node in match.readers:
             if isinstance(node.op, Conv):
                 edit.set_op(node.name, replace(node.op, stride=(1,) * len(match.step)))
             else:
+                edit.add_origins(node.inputs[0], node.origins)
                 edit.bypass(node.name)
-
-
-def _read(edit: Editor, node: Node, inputs: tuple[str, ...]) -> None:
-    """Let a node read values of whatever size they have by now; a sum waits until all its operands have shrunk."""
-    types = {edit.type_of(value) for value in inputs}
-    if not isinstance(node.op, Add) or len(types) == 1:
-        edit.set_inputs(node.name, inputs)
 
 
 def _every(step: tuple[int, ...]) -> MaxPool:

@@ -4,6 +4,7 @@ On a CPU ONNX Runtime keeps values in blocks of 16 channels (8 without AVX-512).
 
     concat               where every operand is whole blocks         pools               where their input is
     dense convolutions   of 16 channels or more, in fours            depthwise ones      in fours
+    gates                written out (widen_gates), of whole blocks
 
 Before any other, values are written out in plain order and read in again behind it. A segment of channels (see channels.py)
 grows to whole blocks: whoever writes it writes zeros there (rows of zeros), whoever reads it does not look (columns of zeros).
@@ -18,6 +19,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from ...ir import Editor, Model, Node, Op
+from ...ops.arithmetic import Mul
 from ...ops.conv import Conv
 from ...ops.global_pool import GlobalAvgPool, GlobalMaxPool
 from ...ops.join import Concat
@@ -40,7 +42,7 @@ class Growing(Match):
 
 
 class AlignChannels(
-    Rewrite[Growing], name="align_channels", root=(Concat, Conv, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool)
+    Rewrite[Growing], name="align_channels", root=(Concat, Conv, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, Mul)
 ):
     """Pad channels to multiples of 16 where ONNX Runtime would leave its blocked layout on a CPU."""
 
@@ -81,6 +83,8 @@ class AlignChannels(
             return []
         if isinstance(op, Concat):
             return [s for value in node.inputs for s in self._uneven(value, BLOCK)] if op.axis == 1 else []
+        if isinstance(op, Mul):
+            return self._uneven(node.name, BLOCK) if _gated(edit, node) else []
         source = node.inputs[0]
         if not isinstance(op, Conv):
             return self._uneven(source, BLOCK)
@@ -110,6 +114,12 @@ class AlignChannels(
                 slow = _PLAIN if isinstance(node.op, Conv) and node.op.groups > 1 else 0
                 before = before.plus(Price(one.macs * slow, 2 * one.bytes, 2))
         return before, after
+
+
+def _gated(edit: Editor, node: Node) -> bool:
+    """Whether it multiplies by a gate per channel, at fixed sizes: see widen_gates."""
+    sizes = {edit.type_of(value).spatial for value in node.inputs}
+    return (1, 1) in sizes and len(sizes) == 2 and all(isinstance(size, int) for size in node.type.spatial)
 
 
 def _grown(segments: Iterable[Segment]) -> dict[Segment, Layout]:

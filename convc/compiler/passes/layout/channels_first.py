@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...ir import Editor, Node, Op, TensorType
-from ...ops.activation import Elementwise
+from ...ops.activation import Elementwise, Prelu
 from ...ops.conv import Conv
 from ...ops.linear import Linear
 from ...ops.norm import LayerNorm
@@ -80,7 +80,7 @@ class ChannelsFirst(Rewrite[Turned], name="channels_first", root=Transpose):
                 edit.set_params(node.name, weight=weight.reshape(*weight.shape, *op.window().kernel))
             value = node.name
         if match.between:
-            edit.add_origins(value, match.node.origins)
+            edit.add_origins(value, (*match.turn.origins, *match.node.origins))
         edit.bypass(match.node.name, value)
         if not edit.users(match.turn.name) and not edit.is_output(match.turn.name):
             edit.drop(match.turn.name)
@@ -94,7 +94,9 @@ def _channels_second(op: Op, x: TensorType) -> Op:
 
 
 def _follows(op: Op) -> bool:
-    """Whether it can be run with channels second."""
+    """Whether it can be run with channels second. A PReLU has a slope for each of axis 1, which the turns make another."""
+    if isinstance(op, Prelu):
+        return op.shared
     return isinstance(op, Linear | Elementwise) or (isinstance(op, LayerNorm) and op.axis == "last")
 
 

@@ -52,7 +52,7 @@ class WidenGates(Rewrite[Gate], name="widen_gates", root=Mul):
             return Miss(f"{node.type.channels} channels are no whole blocks of {BLOCK}")
         gate = node.inputs[places[0]]
         op = Resize(scale=tuple(float(size) for size in sizes if isinstance(size, int)))
-        resize = planned(edit, fresh(edit, f"{node.name}.gate"), op, (gate,), node)
+        resize = planned(edit, fresh(edit, f"{node.name}/gate"), op, (gate,), node)
         gated = node.inputs[1 - places[0]]
         if not _in_blocks(edit, gated):
             return Miss(f"{gated!r} is not in blocks: no convolution writes it")

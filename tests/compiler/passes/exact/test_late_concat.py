@@ -40,14 +40,22 @@ def test_behind_what_strides(call: str) -> None:
     after = proven(graph(f"{TWO}d = {call}\ny = tanh(d)"))
     name = call.split("(")[0]
     assert operators(after) == ["conv", "conv", name, name, "concat", "tanh"]
-    assert [after.graph.nodes[f"d.part{i}"].type.channels for i in (0, 1)] == [12, 20]
+    assert [after.graph.nodes[f"d/part{i}"].type.channels for i in (0, 1)] == [12, 20]
 
 
 def test_sums_go_to_the_convolutions() -> None:
     more = "d = conv(x, out=12)\ne = conv(x, out=20)\nf = concat(d, e)\ns = add(c, f)\ny = tanh(s)"
     after = proven(graph(TWO + more))
     assert sorted(operators(after)) == ["add", "add", "concat", "conv", "conv", "conv", "conv", "tanh"]
-    assert after.graph.nodes["s.part1"].inputs == ("b", "e")
+    assert after.graph.nodes["s/part1"].inputs == ("b", "e")
+
+
+def test_a_sum_of_concats_of_which_one_is_read_elsewhere() -> None:
+    model = graph(
+        f"{TWO}d = conv(x, out=12)\ne = conv(x, out=20)\nf = concat(d, e)\ns = add(c, f)\noutput s = s\noutput c = c"
+    )
+    after = PassManager([LateConcat().judged_by(OFF)], TorchProbe()).run(model).model
+    assert sorted(operators(after)) == ["add", "add", "concat", "concat", "conv", "conv", "conv", "conv"]
 
 
 @pytest.mark.parametrize(

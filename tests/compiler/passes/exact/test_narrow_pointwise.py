@@ -55,7 +55,7 @@ def test_before_an_enlargement(mode: str) -> None:
     )
     after = proven(before)
     assert operators(after) == ["conv", "resize"]
-    assert after.graph.outputs == {"y": "c.resized"}
+    assert after.graph.outputs == {"y": "c/resized"}
     assert set(after.params) == {"c.weight", "c.bias"}
 
 
@@ -64,7 +64,7 @@ def test_as_large_as_a_second_value() -> None:
         graph("input x: [1, 8, 6, 6]\ninput z: [1, 3, 20, 20]\nu = resize(x, z)\nc = conv(u, out=6, kernel=1)")
     )
     assert operators(after) == ["conv", "resize"]
-    assert after.graph.nodes["c.resized"].inputs == ("c.small", "z")
+    assert after.graph.nodes["c/resized"].inputs == ("c/small", "z")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,7 @@ def test_as_large_as_a_second_value() -> None:
         ("c = conv(x, out=6, kernel=1)\np = avg_pool(c, kernel=2)\ny = conv(c, out=6)", "p", "'c' also feeds y"),
         ("c = conv(x, out=6, kernel=1)\np = avg_pool(c, kernel=2)\noutput a = c\noutput b = p", "p", "is an output"),
         ("c = conv(x, out=6, kernel=1)\ny = resize(c, scale=2)", "y", "stand as they should"),
+        ("c = conv(x, out=6, kernel=1)\ny = resize(c, c)", "y", "'c' also says how large it becomes"),
         ("u = resize(x, scale=0.5)\ny = conv(u, out=6, kernel=1)", "y", "stand as they should"),
         ("c = conv(x, out=32, kernel=1)\ny = avg_pool(c, kernel=2, stride=1, padding=0)", "y", "no faster"),
     ],
@@ -114,5 +115,5 @@ def test_without_the_cost_model_fewer_places_are_enough() -> None:
 def test_a_densenet_transition() -> None:
     head = "input x: [N, 64, 16, 16]\nb = batch_norm(x)\nr = relu(b)\n"
     after = proven(graph(f"{head}c = conv(r, out=32, kernel=1, bias=false)\np = avg_pool(c, kernel=2)\noutput p = p"))
-    swapped = "c.pooled = avg_pool(r, kernel=2)\nc = conv(c.pooled, out=32, kernel=1, bias=false)\noutput p = c"
+    swapped = '"c/pooled" = avg_pool(r, kernel=2)\nc = conv("c/pooled", out=32, kernel=1, bias=false)\noutput p = c'
     assert to_text(after.graph) == to_text(graph(head + swapped).graph)

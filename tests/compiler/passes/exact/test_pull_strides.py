@@ -21,9 +21,9 @@ def strides(model: Model) -> dict[str, tuple[int, ...]]:
     return {node.name: window.stride for node in model.graph if (window := node.op.window()) is not None}
 
 
-def proven(lines: str) -> Model:
+def proven(lines: str, one: PullStrides | None = None) -> Model:
     model = graph(HEAD + lines)
-    after = PassManager([PullStrides()], TorchProbe()).run(model).model
+    after = PassManager([one or PullStrides()], TorchProbe()).run(model).model
     assert whole(model, after) < 1e-12
     return after
 
@@ -52,6 +52,14 @@ def test_all_readers_stride_and_a_pool_of_one_element_goes() -> None:
     assert strides(after) == {"c": (2, 3), "a": (1, 1)}
 
 
+def test_two_operands_of_one_sum_are_thinned() -> None:
+    lines = "c = conv(x)\nd = conv(x)\ne = conv(x)\ns = add(c, d, e)\ny = conv(s, out=4, kernel=1, stride=2)"
+    after = proven(f"{lines}\noutput y = y\noutput d = d\noutput e = e", PullStrides().judged_by(OFF))
+    assert strides(after) == {
+        "c": (2, 2), "d": (1, 1), "e": (1, 1), "d.thinned": (2, 2), "e.thinned": (2, 2), "y": (1, 1),
+    }  # fmt: skip
+
+
 def test_the_end_of_a_resnet_stage() -> None:
     after = proven("""
 s = conv(x, out=32)
@@ -67,7 +75,7 @@ y = add(left, right)
 """)
     found = strides(after)
     assert {found[name] for name in ("left", "right", "s", "c1", "c3")} == {(1, 1)}
-    assert found["c2"] == found["q.thinned"] == (2, 2)
+    assert found["c2"] == found["q/thinned"] == (2, 2)
 
 
 @pytest.mark.parametrize(

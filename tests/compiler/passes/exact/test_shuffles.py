@@ -32,6 +32,7 @@ def operators(model: Model) -> list[str]:
         ("a = channel_shuffle(x, groups=3)\nb = channel_shuffle(a, groups=4)\ny = tanh(b)", ["conv", "tanh"]),
         ("a = gather(x, indices=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])\ny = tanh(a)", ["conv", "tanh"]),
         ("a = slice(x, start=2, end=11)\nb = slice(a, start=3, end=7)\ny = tanh(b)", ["conv", "slice", "tanh"]),
+        ("a = slice(x, end=10)\nb = channel_shuffle(a, groups=5)\ny = lrn(b, size=3)", ["conv", "gather", "lrn"]),
         ("a = slice(x, step=2)\nb = gather(a, indices=[5, 0])\ny = linear(b)", ["conv", "gather", "linear"]),
     ],
 )

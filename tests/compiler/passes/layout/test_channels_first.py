@@ -74,6 +74,7 @@ def test_who_else_reads_the_turned_value_keeps_it() -> None:
     [
         ("f = linear(t, out=8)\ns = softmax(f)", "softmax 's' stands between the turns"),
         ("f = linear(t, out=8)\ns = layer_norm(f, axis=channel)", "layer_norm 's' stands between the turns"),
+        ("f = linear(t, out=8)\ns = prelu(f)", "prelu 's' stands between the turns"),
         ("s = relu(t)", "no linear layer stands between the turns"),
     ],
 )

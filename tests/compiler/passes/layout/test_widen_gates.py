@@ -30,9 +30,9 @@ def test_the_gate_grows_to_the_size_of_what_it_multiplies(order: str) -> None:
     model = graph(f"input x: [N, 8, 20, 14]{SE.format(channels=32, order=order)}")
     after = PassManager([widened()], TorchProbe()).run(model).model
     assert whole(model, after) == 0
-    resize = after.graph.nodes["m.gate"]
+    resize = after.graph.nodes["m/gate"]
     assert str(resize.type) == str(after.graph.nodes["m"].type)
-    assert set(after.graph.nodes["m"].inputs) == {"r", "m.gate"}
+    assert set(after.graph.nodes["m"].inputs) == {"r", "m/gate"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,173 @@
+"""Run convolutions that read one value as one, their outputs side by side.
+
+    concat(conv_a(x), conv_b(x))  =  conv_ab(x)                         weights stacked
+    f(conv_a(x)), g(conv_b(x))    =  f(part a), g(part b) of conv_ab(x)
+
+Joined in a concat nothing is left to cut, and it pays wherever the kernels are of one size. Otherwise parts are cut out again,
+which copies: on most runtimes that costs more than a second convolution (Inception's 1x1 reductions).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...algebra import LinearMap, stacked
+from ...ir import Editor, Node
+from ...ops.conv import Conv
+from ...ops.join import Concat
+from ...ops.shape import Slice
+from ..forms import fresh, only_reader, planned
+from ..linear import become, linear_map
+from ..rewrite import Match, Miss, Rewrite
+from ..worth import price
+
+_CHANNELS = 1
+
+
+@dataclass(frozen=True)
+class Joined(Match):
+    """`node`, the concat or the first sibling; the siblings in order; what they are together; the parts cut out, if any."""
+
+    siblings: tuple[Node, ...]
+    map: LinearMap
+    conv: Node
+    parts: tuple[Node, ...] = ()
+
+
+class MergeSiblings(Rewrite[Joined], name="merge_siblings", root=(Concat, Conv)):
+    """Merge convolutions of one value into one, for a concat or with its outputs cut apart."""
+
+    exact_when = "they read one value with one stride, without groups, and give maps of one size"
+    worth_when = "the cost model says so: for a concat nearly always, cut apart seldom, as a cut copies"
+
+    def match(self, edit: Editor, node: Node) -> Joined | Miss | None:
+        if node.train_only:
+            return None
+        if isinstance(node.op, Concat):
+            return self._in_a_row(edit, node) if node.op.axis == _CHANNELS else None
+        return self._apart(edit, node)
+
+    def _in_a_row(self, edit: Editor, node: Node) -> Joined | Miss | None:
+        """The first siblings that stand next to each other in the concat."""
+        answer: Miss | None = None
+        for start in range(len(node.inputs) - 1):
+            run = self._run(edit, node, start)
+            if len(run) < 2:
+                continue
+            found = self._judged(edit, node, run, ())
+            if isinstance(found, Joined):
+                return found
+            answer = answer or found
+        return answer
+
+    def _run(self, edit: Editor, node: Node, start: int) -> list[Node]:
+        run: list[Node] = []
+        for value in node.inputs[start:]:
+            conv = edit.node(value)
+            if conv is None or not _plain(edit, conv) or not only_reader(edit, value) or node.inputs.count(value) > 1:
+                break
+            if run and (conv.inputs != run[0].inputs or not _alike(conv, run[0])):
+                break
+            run.append(conv)
+        return run
+
+    def _apart(self, edit: Editor, node: Node) -> Joined | Miss | None:
+        """All siblings of the same window; asked at the first of them alone."""
+        if not _plain(edit, node):
+            return None
+        readers = [edit.node(name) for name in edit.users(node.inputs[0])]
+        siblings = [r for r in readers if r is not None and _plain(edit, r) and _same_window(r, node)]
+        if len(siblings) < 2 or siblings[0].name != node.name or any(edit.is_output(s.name) for s in siblings):
+            return None
+        if len({edit.users(s.name) for s in siblings}) == 1 and isinstance(_reader(edit, node).op, Concat):
+            return None  # the concat is asked itself
+        rows: list[tuple[int, int]] = []
+        for sibling in siblings:
+            start = rows[-1][1] if rows else 0
+            rows.append((start, start + sibling.type.channels))
+        return self._judged(edit, node, siblings, rows)
+
+    def _judged(
+        self, edit: Editor, node: Node, siblings: list[Node], rows: tuple[()] | list[tuple[int, int]]
+    ) -> Joined | Miss | None:
+        maps = [linear_map(edit, sibling) for sibling in siblings]
+        linear = [one for one in maps if isinstance(one, LinearMap)]
+        if len(linear) != len(maps):
+            return None
+        what = ", ".join(repr(sibling.name) for sibling in siblings)
+        one = stacked(linear)
+        if not isinstance(one, LinearMap):
+            return Miss(f"{what} cannot merge: {one.reason}")
+        first = siblings[0]
+        conv = planned(edit, fresh(edit, f"{first.name}.siblings"), one.conv(), first.inputs, first)
+        parts = tuple(
+            planned(
+                edit,
+                fresh(edit, f"{sibling.name}.part"),
+                Slice(axis=_CHANNELS, start=start, end=end),
+                (conv.name,),
+                sibling,
+                given={conv.name: conv.type},
+            )
+            for sibling, (start, end) in zip(siblings, rows, strict=False)
+        )
+        if conv.type.spatial != first.type.spatial:
+            return Miss(f"{what} cannot merge: together they give {conv.type}")
+        verdict = self.worth.judge(price(edit, siblings), price(edit, (conv, *parts)))
+        if not verdict.pays:
+            return Miss(f"{what} could merge: {verdict.reason}")
+        return Joined(node, tuple(siblings), one, conv, parts)
+
+    def rewrite(self, edit: Editor, match: Joined) -> None:
+        first, *others = match.siblings
+        if match.parts:
+            self._cut(edit, match)
+            return
+        concat, names = match.node, {other.name for other in others}
+        kept = tuple(value for value in concat.inputs if value not in names)
+        for sibling in match.siblings:
+            edit.include(sibling.name)
+        edit.include(concat.name)
+        become(edit, first, first.inputs[0], match.map, others)
+        if len(kept) == 1:
+            edit.bypass(concat.name, first.name)
+        else:
+            edit.set_inputs(concat.name, kept)
+        for other in others:
+            edit.drop(other.name)
+
+    def _cut(self, edit: Editor, match: Joined) -> None:
+        first = match.siblings[0]
+        origins = tuple(dict.fromkeys(o for sibling in match.siblings for o in sibling.origins))
+        roles = ("weight", "bias") if match.map.bias is not None else ("weight",)
+        held = {role: f"{match.conv.name}.{role}" for role in roles}
+        values = {"weight": match.map.weight} | ({} if match.map.bias is None else {"bias": match.map.bias})
+        conv = Node(
+            match.conv.name, match.conv.op, match.conv.inputs, match.conv.type, held, origins, match.conv.train_only
+        )
+        edit.insert(conv, values, before=first.name)
+        for part in match.parts:
+            edit.insert(part, {}, before=first.name)
+        for sibling, part in zip(match.siblings, match.parts, strict=True):
+            edit.bypass(sibling.name, part.name)
+
+
+def _reader(edit: Editor, node: Node) -> Node:
+    """The first that reads a node, else the node itself."""
+    names = edit.users(node.name)
+    return (edit.node(names[0]) if names else None) or node
+
+
+def _plain(edit: Editor, node: Node) -> bool:
+    return isinstance(node.op, Conv) and node.op.groups == 1 and not node.train_only
+
+
+def _alike(one: Node, other: Node) -> bool:
+    """Whether two convolutions give maps of one size."""
+    return one.type.spatial == other.type.spatial and one.type.shape[0] == other.type.shape[0]
+
+
+def _same_window(one: Node, other: Node) -> bool:
+    assert isinstance(one.op, Conv)
+    assert isinstance(other.op, Conv)
+    return one.op.window() == other.op.window() and one.op.padding == other.op.padding and _alike(one, other)

@@ -1,0 +1,89 @@
+"""Small graphs of the forms that optimizers merge, or fail to: each comes down to the operators of its ideal.
+
+The cost model is off, so whatever is exact happens. Parameters and constants are no nodes of the file, and not counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import convc
+from convc.compiler.compile import compile_model, prove
+from convc.compiler.ir import Model
+from convc.compiler.probe import randomised
+
+FOLDER = Path(__file__).parent
+
+
+class Row(NamedTuple):
+    """A spec's name and the operators that are left; `waits` where no pass does it yet."""
+
+    name: str
+    ideal: str
+    waits: bool = False
+
+
+ROWS = (
+    Row("conv_bn_relu", "conv relu"),
+    Row("bn_conv_point", "conv", waits=True),
+    Row("bn_conv_valid", "conv", waits=True),
+    Row("bn_conv_padded", "conv add", waits=True),
+    Row("conv_concat_bn", "conv conv concat", waits=True),
+    Row("bn_bn_relu", "batch_norm relu", waits=True),
+    Row("repvgg", "conv relu"),
+    Row("biased_pair", "conv"),
+    Row("acnet", "conv"),
+    Row("diverse", "conv"),
+    Row("mobileone", "conv relu"),
+    Row("point_valid", "conv"),
+    Row("point_padded", "conv"),
+    Row("dense_point", "conv"),
+    Row("point_point", "conv"),
+    Row("siblings_concat", "conv"),
+    Row("siblings_apart", "conv relu sigmoid slice slice"),
+    Row("dirac", "conv"),
+    Row("conv_mul_add", "conv", waits=True),
+    Row("layer_scale", "conv", waits=True),
+    Row("standardised", "conv", waits=True),
+    Row("shuffle_back", "relu"),
+    Row("shuffle_point", "conv"),
+    Row("enlarged_point", "conv resize"),
+    Row("hard_swish", "hardswish"),
+    Row("squeeze", "conv conv global_avg_pool hardsigmoid mul relu"),
+    Row("pad_conv", "conv"),
+    Row("duplicate", "conv relu sigmoid"),
+)
+
+
+def test_every_spec_has_a_row() -> None:
+    assert sorted(row.name for row in ROWS) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+_WAITS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="no pass does it yet")
+
+
+def rows() -> list[Any]:
+    return [pytest.param(row, id=row.name, marks=[_WAITS] * row.waits) for row in ROWS]
+
+
+def _model(name: str) -> Model:
+    model = convc.load(FOLDER / f"{name}.yaml").model(seed=5)
+    return randomised(model) or model
+
+
+@pytest.mark.parametrize("row", rows())
+def test_the_ideal_is_reached(row: Row) -> None:
+    compiled = prove(compile_model(_model(row.name), cost_model=False))
+    left = Counter(node.op.name for node in compiled.model.graph if node.op.arity.most != 0)
+    assert left == Counter(row.ideal.split())
+    assert compiled.whole_error is not None
+    assert compiled.whole_error < 1e-12
+
+
+def test_an_enlargement_comes_behind_the_1x1() -> None:
+    names = [node.op.name for node in compile_model(_model("enlarged_point")).model.graph]
+    assert names == ["conv", "resize"]

@@ -1,0 +1,29 @@
+"""Mistakes planted in passes: the proof catches each, and names the pass and the node."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from convc.compiler.errors import PassError
+from convc.compiler.passes import PassManager
+from convc.compiler.probe import TorchProbe
+from tests.planted import folds, layouts, linear, small
+from tests.planted.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (*folds.mutants(), *linear.linear(), *layouts.mutants(), *small.mutants())
+
+
+def test_there_are_enough() -> None:
+    assert len({str(mutant) for mutant in MUTANTS}) == len(MUTANTS) >= 30
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_a_mistake_is_caught_with_its_pass_and_node(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mutant.model()
+    PassManager([mutant.a_pass()], TorchProbe()).run(model)  # without it all is well
+    mutant.plant(monkeypatch)
+    with pytest.raises(PassError) as caught:
+        PassManager([mutant.a_pass()], TorchProbe()).run(model)
+    assert re.match(rf"{mutant.of} .*'{re.escape(mutant.site)}'", caught.value.message), caught.value.message
