@@ -168,6 +168,11 @@ def _observe(settings: Any, trace: str | Path, optimised: str | Path) -> None:
         settings.profile_file_prefix = str(trace)
     if optimised:
         settings.optimized_model_filepath = str(optimised)
+        # The weights go into a file beside it: one message may not pass 2 GiB, and nobody reads them.
+        settings.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", f"{Path(optimised).name}.data"
+        )
+        settings.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
 
 
 def _create(model: str | Path | bytes, what: str, provider: Provider, settings: Any) -> Any:

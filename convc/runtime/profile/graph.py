@@ -6,7 +6,7 @@
 
 MACs of a Conv: output elements x input channels per group x kernel; of a ConvTranspose: input elements x output channels per
 group x kernel; of Gemm and MatMul: output elements x inner size, and a product of two activations counts as attention. Shapes
-come from ONNX's own inference at the concrete sizes; what it cannot infer costs None, never 0.
+come from shapes.py at the concrete sizes; what cannot be inferred costs None, never 0.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ...compiler.errors import ModelError, ProviderError
+from .shapes import Shape, inferred
 
-Shape = tuple[int, ...]
 _ORIGINS, _SOURCE = "convc.origins", "convc.source"
 
 
@@ -111,7 +111,7 @@ def with_names(proto: Any) -> bool:
 def model_graph(proto: Any, shapes: Mapping[str, Shape] | None = None) -> ModelGraph:
     """The graph of a model whose inputs have `shapes`; see the module's docstring."""
     given = dict(shapes or {})
-    known, elements = _inferred(proto, given)
+    known, elements = inferred(proto, given)
     sizes = {name: prod(shape) * _width(elements[name]) for name, shape in known.items()}
     params = frozenset(one.name for one in proto.graph.initializer)
     ours = any(entry.key == "convc.version" for entry in proto.metadata_props)
@@ -205,68 +205,6 @@ _FORMULAS = {
     "Conv": _conv, "DeformConv": _conv, "FusedConv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm,
     "FusedGemm": _gemm, "MatMul": _matmul, "FusedMatMul": _matmul, "Attention": _attention, "Einsum": _einsum,
 }  # fmt: skip
-
-
-def _inferred(proto: Any, given: Mapping[str, Shape]) -> tuple[dict[str, Shape], dict[str, int]]:
-    """Shapes and element types of every value, at the input sizes given."""
-    import onnx
-
-    shell = _shell(proto, given)
-    try:
-        done = onnx.shape_inference.infer_shapes(shell, check_type=False, strict_mode=False, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        done = shell
-    shapes: dict[str, Shape] = {}
-    elements: dict[str, int] = {}
-    for one in (*done.graph.input, *done.graph.value_info, *done.graph.output):
-        dims = tuple(d.dim_value for d in one.type.tensor_type.shape.dim)
-        if one.type.tensor_type.HasField("shape") and all(
-            d.HasField("dim_value") for d in one.type.tensor_type.shape.dim
-        ):
-            shapes[one.name], elements[one.name] = dims, one.type.tensor_type.elem_type
-    for weight in proto.graph.initializer:
-        shapes[weight.name] = tuple(weight.dims)
-        elements[weight.name] = weight.data_type
-    return shapes, elements
-
-
-# Larger initializers are never read as shapes or axes, and are left out of what inference is given.
-_SHAPE_LIKE = 1024
-
-
-def _shell(proto: Any, given: Mapping[str, Shape]) -> Any:
-    """A copy without weights, whose inputs have the sizes given and whose old inner shapes are forgotten."""
-    import onnx
-
-    shell = onnx.ModelProto()
-    for one in proto.opset_import:
-        shell.opset_import.add().CopyFrom(one)
-    shell.ir_version = proto.ir_version
-    shell.functions.extend(proto.functions)
-    graph = shell.graph
-    graph.name = proto.graph.name or "graph"
-    graph.node.extend(proto.graph.node)
-    for one in proto.graph.input:
-        graph.input.add().CopyFrom(_fixed(one, given.get(one.name)))
-    for one in proto.graph.output:
-        kept = graph.output.add()
-        kept.name = one.name
-        kept.type.tensor_type.elem_type = one.type.tensor_type.elem_type
-    named = {one.name for one in graph.input}
-    for weight in proto.graph.initializer:
-        if prod(weight.dims) <= _SHAPE_LIKE and weight.data_location != onnx.TensorProto.EXTERNAL:
-            graph.initializer.add().CopyFrom(weight)
-        elif weight.name not in named:
-            graph.input.append(onnx.helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims)))
-    return shell
-
-
-def _fixed(info: Any, shape: Shape | None) -> Any:
-    import onnx
-
-    if shape is None:
-        return info
-    return onnx.helper.make_tensor_value_info(info.name, info.type.tensor_type.elem_type, list(shape))
 
 
 def _width(element: int) -> int:

@@ -68,8 +68,9 @@ def gpus(command: str = "nvidia-smi", timeout_s: float = 5.0) -> tuple[GpuState,
 
 def drifted(start: MachineState, end: MachineState) -> Iterator[str]:
     """A sentence for each thing that was another at the end."""
-    if start.cpu_mhz and end.cpu_mhz and abs(end.cpu_mhz / start.cpu_mhz - 1) > CLOCK_SLACK:
-        yield f"the CPU clock moved from {start.cpu_mhz:.0f} to {end.cpu_mhz:.0f} MHz"
+    # An idle processor sleeps at a low clock: only a fall while it worked is a drift.
+    if start.cpu_mhz and end.cpu_mhz and end.cpu_mhz < start.cpu_mhz * (1 - CLOCK_SLACK):
+        yield f"the CPU clock fell from {start.cpu_mhz:.0f} to {end.cpu_mhz:.0f} MHz"
     if start.cpu_governor != end.cpu_governor:
         yield f"the CPU governor changed from {start.cpu_governor or 'none'} to {end.cpu_governor or 'none'}"
     for index, (before, after) in enumerate(zip(start.gpus, end.gpus, strict=False)):
@@ -87,7 +88,6 @@ def busy(start: MachineState) -> Iterator[str]:
 
 def _gpu_drift(index: int, before: GpuState, after: GpuState) -> Iterator[str]:
     clock = before.sm_clock_mhz, after.sm_clock_mhz
-    # An idle card sleeps at a low clock: only a fall while it worked is a drift.
     if clock[0] and clock[1] and clock[1] < clock[0] * (1 - CLOCK_SLACK):
         yield f"the clock of GPU {index} fell from {clock[0]:.0f} to {clock[1]:.0f} MHz"
     if after.throttle and after.throttle != before.throttle:

@@ -119,3 +119,25 @@ def test_constants_are_known_and_cost_nothing() -> None:
     graph = model_graph(proto, {"x": (2, 3)})
     assert graph.constant == {"w", "w2"}
     assert [(node.macs, node.attention_macs) for node in graph.nodes] == [(0, 0), (30, 0)]
+
+
+def test_sizes_that_depend_on_sizes_are_followed() -> None:
+    """x is cropped to the half of its own size, twice in turn: onnx's inference alone gives up at the first."""
+    nodes = []
+    for k in range(2):
+        a, b = f"h{k}", f"h{k + 1}"
+        nodes += [
+            helper.make_node("Shape", [a], [f"s{k}"], name=f"shape{k}"),
+            helper.make_node("Div", [f"s{k}", "halves"], [f"d{k}"], name=f"div{k}"),
+            helper.make_node("Slice", [a, "zeros", f"d{k}"], [f"c{k}"], name=f"slice{k}"),
+            helper.make_node("Conv", [f"c{k}", "w"], [b], name=f"conv{k}"),
+        ]
+    weights: dict[str, Any] = {
+        "halves": np.array([1, 1, 2, 2], np.int64),
+        "zeros": np.zeros(4, np.int64),
+        "w": np.zeros((4, 4, 1, 1), np.float32),
+    }
+    proto = model(nodes, [tensor("h0", ("N", 4, "H", "W"))], [tensor("h2", (None,) * 4)], weights=weights)
+    graph = model_graph(proto, {"h0": (2, 4, 16, 8)})
+    assert [graph.shapes[name] for name in ("h1", "h2")] == [(2, 4, 8, 4), (2, 4, 4, 2)]
+    assert [node.macs for node in graph.nodes if node.op == "Conv"] == [2 * 4 * 32 * 4, 2 * 4 * 8 * 4]
