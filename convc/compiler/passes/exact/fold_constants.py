@@ -105,6 +105,8 @@ class FoldConstants(Rewrite[Known], name="fold_constants", root=(*_COMPUTE, Resh
         known = [value for value in held if value is not None]
         if len(known) != len(node.inputs):
             return None
+        if edit.is_output(node.name):
+            return Miss("it is an output of the network: a node must stand there")
         sizes = tuple(size for size in node.type.shape if isinstance(size, int))
         if len(sizes) != node.type.rank:
             return Miss(f"its shape {node.type} is dynamic")

@@ -58,6 +58,8 @@ class NarrowPointwise(
     def _behind(self, edit: Editor, conv: Node, pool: Node) -> Swap | Miss:
         if (shared := why_not_alone(edit, conv.name, pool.name)) is not None:
             return Miss(shared)
+        if conv.name in pool.inputs[1:]:
+            return Miss(f"{conv.name!r} also says how large it becomes")
         if conv.params.keys() >= {"bias"} and _counts_padding(pool.op):
             return Miss(f"the padding of {pool.name!r} counts, and {conv.name!r} would add its bias to it")
         op = replace(pool.op, keepdims=True) if isinstance(pool.op, GlobalAvgPool) else pool.op

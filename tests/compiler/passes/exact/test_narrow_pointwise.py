@@ -78,6 +78,7 @@ def test_as_large_as_a_second_value() -> None:
         ("c = conv(x, out=6, kernel=1)\np = avg_pool(c, kernel=2)\ny = conv(c, out=6)", "p", "'c' also feeds y"),
         ("c = conv(x, out=6, kernel=1)\np = avg_pool(c, kernel=2)\noutput a = c\noutput b = p", "p", "is an output"),
         ("c = conv(x, out=6, kernel=1)\ny = resize(c, scale=2)", "y", "stand as they should"),
+        ("c = conv(x, out=6, kernel=1)\ny = resize(c, c)", "y", "'c' also says how large it becomes"),
         ("u = resize(x, scale=0.5)\ny = conv(u, out=6, kernel=1)", "y", "stand as they should"),
         ("c = conv(x, out=32, kernel=1)\ny = avg_pool(c, kernel=2, stride=1, padding=0)", "y", "no faster"),
     ],

@@ -66,7 +66,7 @@ def test_what_only_looks_equal_stays(lines: str) -> None:
 
 
 def test_two_outputs_stay_two() -> None:
-    assert "are both outputs" in refused(MergeEqual(), "a = relu(x)\nb = relu(x)\noutput y = a\noutput z = b", "a")
+    assert "are both outputs" in refused(MergeEqual(), "a = relu(x)\nb = relu(x)\noutput y = a\noutput z = b", "b")
 
 
 # -- fold_constants
@@ -93,6 +93,11 @@ def test_a_result_that_grows_stays() -> None:
     lines = "p = parameter(shape=[6, 1])\nq = parameter(shape=[1, 90])\nm = mul(p, q)\n"
     lines += "s = reduce_sum(m, axes=[0, 1])\ny = add(x, s)"
     assert "the result has 540 numbers, made of 96" in refused(FoldConstants(), lines, "m")
+
+
+def test_an_output_is_computed_by_a_node() -> None:
+    lines = "p = parameter(shape=[6, 1, 1])\nm = neg(p)\ny = add(x, m)\noutput a = y\noutput b = m"
+    assert "is an output of the network" in refused(FoldConstants(), lines, "m")
 
 
 # -- fold_pad
