@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from convc.compiler.ir import Model
 from convc.compiler.ir.text import graph, to_text
 from convc.compiler.passes import O1, PassManager, Rewrite
 from convc.compiler.passes import affine_takers as takers
-from convc.compiler.passes.exact import FoldAffineBack, FoldAffineForward, FoldBatchNorm
+from convc.compiler.passes.exact import BorderBias, FoldAffineBack, FoldAffineForward, FoldBatchNorm
 from convc.compiler.probe import TorchProbe, whole
 from tests.fuzz.numbers import telling
 
@@ -310,3 +311,27 @@ def test_a_border_overlooked_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fold_batchnorm_then_leaves_nothing_to_do() -> None:
     done = PassManager([FoldBatchNorm(), BACK, FORWARD]).run(model_of("a = conv(x)\nb = batch_norm(a)\ny = relu(b)"))
     assert [record.rewrites for record in done.records] == [1, 0, 0]
+
+
+MEAN = "m = constant(value=[[[0.5]], [[0.4]], [[0.3]], [[0.2]], [[0.1]], [[0.6]]])\ns = constant(value=0.25)"
+
+
+@pytest.mark.parametrize(
+    ("lines", "ideal"),
+    [
+        ("a = conv(x)\nb = batch_norm(a)\ny = relu(b)", ["conv", "relu"]),
+        ("b = batch_norm(x)\ny = conv(b, kernel=1)", ["conv"]),
+        ("b = batch_norm(x)\ny = conv(b, padding=0)", ["conv"]),
+        ("b = batch_norm(x)\ny = conv(b)", ["conv", "parameter", "add"]),
+        ("a = conv(x)\nb = conv(x, kernel=1)\nc = concat(a, b)\ny = batch_norm(c)", ["conv", "conv", "concat"]),
+        ("a = relu(x)\nb = batch_norm(a)\nc = batch_norm(b)\ny = relu(c)", ["relu", "batch_norm", "relu"]),
+        ("a = conv(x)\nk = parameter(shape=[6, 1, 1])\nm = mul(a, k)\ny = add(m, k)", ["conv"]),
+        ("a = conv(x)\nk = parameter(shape=[6, 1, 1])\nm = mul(k, a)\ny = add(m, x)", ["conv", "add"]),
+        (f"{MEAN}\na = sub(x, m)\nb = div(a, s)\ny = conv(b, padding=0)", ["conv"]),
+        (f"{MEAN}\na = sub(x, m)\nb = div(a, s)\ny = conv(b)", ["conv", "parameter", "add"]),
+    ],
+)
+def test_micro_graphs_reach_their_ideal(lines: str, ideal: list[str]) -> None:
+    """What a batch norm or an affine map would be if it were folded as far as algebra goes."""
+    passes = [one.judged_by(replace(one.worth, enabled=False)) for one in (*O1, BorderBias())]
+    assert proven(model_of(lines), *passes) == ideal
