@@ -1,5 +1,5 @@
 # Short names for what stands in scripts/; a machine without make runs those as they are.
-.PHONY: setup check format test slow zoo test-gpu bench demo clean
+.PHONY: setup check format test slow zoo test-gpu bench bench-gpu demo clean
 
 setup:
 	scripts/setup
@@ -26,6 +26,11 @@ test-gpu:
 bench: setup
 	.venv/bin/python benchmarks/build.py
 	.venv/bin/python benchmarks/latency.py
+	.venv/bin/python benchmarks/closure.py
+	.venv/bin/python benchmarks/honesty.py
+
+bench-gpu:
+	.venv-gpu/bin/python benchmarks/gpu.py
 
 demo:
 	scripts/demo

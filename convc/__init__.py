@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import Net, build, check, doctor, load, run, verify_model
+    from .api import Net, build, bundle, check, compare, doctor, load, profile, run, verify_model
     from .compiler.errors import (
         ConvcError,
         ModelError,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
 
-_API = ("Net", "build", "check", "doctor", "load", "run", "verify_model")
+_API = ("Net", "build", "bundle", "check", "compare", "doctor", "load", "profile", "run", "verify_model")
 _ERRORS = (
     "ConvcError", "ModelError", "OutputError", "PassError", "ProviderError", "ShapeError", "SpecError", "ThresholdError",
     "UsageError", "VerifyError", "WeightsError",
@@ -47,6 +47,6 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "ConvcError", "ModelError", "Net", "OutputError", "PassError", "ProviderError", "ShapeError", "SpecError",
-    "ThresholdError", "UsageError", "VerifyError", "WeightsError", "__version__", "build", "check", "doctor", "load", "run",
-    "verify_model",
+    "ThresholdError", "UsageError", "VerifyError", "WeightsError", "__version__", "build", "bundle", "check",
+    "compare", "doctor", "load", "profile", "run", "verify_model",
 ]  # fmt: skip

@@ -8,53 +8,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .cli_compare import bundle, compare
+from .cli_profile import profile
+from .cli_shared import OUT, SHAPE, WEIGHTS, finish, load, note, showing, write_json
 from .compiler.errors import ConvcError
 from .version import __version__
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-Option = Callable[[Any], Any]
-
-
-def _stacked(*options: Option) -> Option:
-    """Several options as one decorator, in the order given."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_SHAPE = _stacked(
-    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a parameter of the spec (repeatable)."),
-    click.option("--batch", metavar="N|dynamic", help="Batch size.  [default: dynamic where the spec says N]"),
-    click.option("--size", metavar="224|192x256|dynamic", help="Spatial size of the input.  [default: the spec's]"),
-    click.option(
-        "--root", type=click.Path(path_type=Path), help="Folder that imports may not leave.  [default: the spec's]"
-    ),
-)
-_WEIGHTS = _stacked(
-    click.option(
-        "--weights", type=click.Path(), help="Checkpoint: .pth .pt .safetensors .npz.  [default: random, seeded]"
-    ),
-    click.option(
-        "--family", metavar="NAME", help="Whose names the checkpoint has: torchvision, timm ...  [default: detected]"
-    ),
-)
-_OUT = _stacked(
-    click.option(
-        "--json", "json_to", metavar="FILE|-", help="Write the result as JSON; - prints nothing else on stdout."
-    ),
-    click.option("-q", "--quiet", is_flag=True, help="Print errors alone."),
-    click.option("--no-color", is_flag=True, help="No colours and no progress display (also NO_COLOR)."),
-)
 
 
 @click.group(context_settings=CONTEXT)
@@ -66,8 +32,8 @@ def cli() -> None:
 @cli.command()
 @click.argument("spec")
 @click.option("-o", "--output", type=click.Path(), help="Folder to write.  [default: build/NAME]")
-@_SHAPE
-@_WEIGHTS
+@SHAPE
+@WEIGHTS
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -109,7 +75,7 @@ def cli() -> None:
 )
 @click.option("--no-verify", is_flag=True, help="Write without the proof.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more: times, notes, shadowed blocks.")
-@_OUT
+@OUT
 def build(spec: str, output: str | None, **given: Any) -> None:
     """Spec -> optimised, verified, deployable ONNX.
 
@@ -132,19 +98,19 @@ def build(spec: str, output: str | None, **given: Any) -> None:
         via=given["via"],
         verify=not given["no_verify"],
     )
-    net = _load(api, spec, given)
+    net = load(api, spec, given)
     if given["verbose"]:
-        _note(api.notes(net))
-    with _progress(given) as progress:
+        note(api.notes(net))
+    with showing(given) as progress:
         made = api.build_network(net.network, output, options, progress)
     text = api.build_report(made, explain=given["explain"], verbose=given["verbose"])
-    _finish(text, api.build_data(made), given)
+    finish(text, api.build_data(made), given)
 
 
 @cli.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@_SHAPE
-@_OUT
+@SHAPE
+@OUT
 def check(specs: Sequence[str], **given: Any) -> None:
     """Read, elaborate and infer shapes. No weights, and no torch."""
     from . import api
@@ -153,7 +119,7 @@ def check(specs: Sequence[str], **given: Any) -> None:
     rows = []
     for spec in specs:
         try:
-            net = _load(api, spec, given)
+            net = load(api, spec, given)
             if given["json_to"] is None and not given["quiet"]:
                 click.echo(api.check_line(net))
             rows.append({"spec": spec, **api.network_summary(net)})
@@ -162,7 +128,7 @@ def check(specs: Sequence[str], **given: Any) -> None:
             click.echo(error.render(), err=True)
             rows.append({"spec": spec, "ok": False, "error": str(error)})
     if given["json_to"] is not None:
-        _write_json({"schema_version": 1, "specs": rows}, given["json_to"])
+        write_json({"schema_version": 1, "specs": rows}, given["json_to"])
     if failed is not None:
         raise _Said(failed.exit_code)
 
@@ -170,41 +136,41 @@ def check(specs: Sequence[str], **given: Any) -> None:
 @cli.command()
 @click.argument("what", nargs=-1, required=True, metavar="SPEC | block NAME | op NAME | pass NAME")
 @click.option("--family", metavar="NAME", help="Print both names of every tensor: ours and this checkpoint family's.")
-@_SHAPE
-@_OUT
+@SHAPE
+@OUT
 def show(what: Sequence[str], family: str | None, **given: Any) -> None:
     """A network as a table; or a block, an operator or a pass with its documentation."""
     from . import api
 
     if len(what) == 2 and what[0] in ("block", "op", "pass"):
         text = {"block": api.block_text, "op": api.operator_text, "pass": api.pass_text}[what[0]](what[1])
-        return _finish(text, {"schema_version": 1, "text": text}, given)
+        return finish(text, {"schema_version": 1, "text": text}, given)
     if len(what) != 1:
         raise click.UsageError("show takes SPEC, or `block NAME`, `op NAME`, `pass NAME`")
-    net = _load(api, what[0], given)
+    net = load(api, what[0], given)
     if family is not None:
         rows = api.family_rows(net, family)
         data = {"schema_version": 1, "tensors": [{"ours": a, family: b, "shape": list(s)} for a, b, s in rows]}
-        return _finish(api.names_table(rows, family), data, given)
-    return _finish(net.summary(), api.network_data(net), given)
+        return finish(api.names_table(rows, family), data, given)
+    return finish(net.summary(), api.network_data(net), given)
 
 
 @cli.command("list")
 @click.argument("what", type=click.Choice(["specs", "blocks", "ops", "passes"]), default="specs")
-@_OUT
+@OUT
 def list_(what: str, **given: Any) -> None:
     """What ships with convc."""
     from . import api
 
     text = api.listing(what)
-    _finish(text, {"schema_version": 1, what: [line.split()[0] for line in text.splitlines()[2:]]}, given)
+    finish(text, {"schema_version": 1, what: [line.split()[0] for line in text.splitlines()[2:]]}, given)
 
 
 @cli.command()
 @click.argument("spec")
 @click.argument("model", type=click.Path())
-@_SHAPE
-@_WEIGHTS
+@SHAPE
+@WEIGHTS
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -215,15 +181,15 @@ def list_(what: str, **given: Any) -> None:
 @click.option(
     "--provider", metavar="cpu|cuda", help="Where to run the model.  [default: cuda where it loads, else cpu]"
 )
-@_OUT
+@OUT
 def verify(spec: str, model: str, **given: Any) -> None:
     """Is this ONNX file this spec with these weights? Names the first value that differs."""
     from . import api
 
-    net = _load(api, spec, given)
-    with _progress(given):
+    net = load(api, spec, given)
+    with showing(given):
         report = api.verify_model(net, model, given["weights"], given["family"], given["seed"], given["provider"])
-    _finish(report.text(), report.data(), given)
+    finish(report.text(), report.data(), given)
     report.require()
 
 
@@ -233,27 +199,27 @@ def verify(spec: str, model: str, **given: Any) -> None:
 @click.option("-o", "--output", type=click.Path(), help="Write the outputs as .npz.  [default: print the top 5]")
 @click.option("--provider", metavar="cpu|cuda", help="Where to run.  [default: cuda where it loads, else cpu]")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0 leaves it to ONNX Runtime.")
-@_OUT
+@OUT
 def run(model: str, source: str, output: str | None, provider: str | None, threads: int, **given: Any) -> None:
     """One inference: an array or an image in, the top 5 or .npz out."""
     from . import api
 
     report = api.run(model, source, output, provider=provider, threads=threads)
-    _finish(report.text(), report.data(), given)
+    finish(report.text(), report.data(), given)
 
 
 @cli.command()
-@_OUT
+@OUT
 def doctor(**given: Any) -> None:
     """What this machine can run, and what to install."""
     from . import api
 
     report = api.doctor()
-    _finish(report.text(), report.data(), given)
+    finish(report.text(), report.data(), given)
 
 
 @cli.command()
-@_OUT
+@OUT
 def schema(**given: Any) -> None:
     """JSON Schema of the spec language, for editors."""
     import json
@@ -262,7 +228,7 @@ def schema(**given: Any) -> None:
 
     found = api.schema()
     if given["json_to"] not in (None, "-"):
-        return _write_json(found, given["json_to"])
+        return write_json(found, given["json_to"])
     click.echo(json.dumps(found, indent=1, ensure_ascii=False))
     return None
 
@@ -278,6 +244,10 @@ def new(name: str, source: str, output: Path | None) -> None:
     from . import api
 
     click.echo(api.new_spec(name, source, output))
+
+
+for command in (profile, compare, bundle):
+    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -324,40 +294,3 @@ def _defect(error: Exception) -> str:
         where = where.tb_next
     place = f" ({Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno})" if where else ""
     return f"convc has a defect: {type(error).__name__}: {error}{place}\n  hint: CONVC_DEBUG=1 shows where; please report it"
-
-
-def _load(api: Any, spec: str, given: dict[str, Any]) -> Any:
-    params = api.as_params(given["sets"])
-    return api.load(spec, batch=given["batch"], size=given["size"], root=given["root"], **params)
-
-
-def _finish(text: str, data: dict[str, Any], given: dict[str, Any]) -> None:
-    if given["json_to"] is not None:
-        _write_json(data, given["json_to"])
-    if given["json_to"] != "-" and not given["quiet"]:
-        click.echo(text)
-
-
-def _write_json(data: dict[str, Any], target: str) -> None:
-    import json
-
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-    if target == "-":
-        click.echo(text)
-        return
-    from .compiler.artifacts import write_all
-
-    path = Path(target)
-    write_all(path.parent, [(path.name, lambda sink: sink.write((text + "\n").encode()))])
-
-
-def _note(lines: Sequence[str]) -> None:
-    for line in lines:
-        click.echo(f"note: {line}", err=True)
-
-
-def _progress(given: dict[str, Any]) -> Any:
-    from .progress import Display
-
-    plain = given["quiet"] or given["no_color"] or bool(os.environ.get("NO_COLOR")) or not sys.stderr.isatty()
-    return Display(None if plain else sys.stderr)

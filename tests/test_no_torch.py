@@ -125,6 +125,17 @@ def test_the_model_does_not_hang_on_torch_being_there(board: Machine) -> None:
     assert (board.work / "out" / "model.onnx").read_bytes() == here.path.read_bytes()
 
 
+def test_without_torch_a_build_is_compared_and_bundled(board: Machine) -> None:
+    assert board.convc("build", "lenet5", "--no-verify", "-o", "out").returncode == 0
+    compared = board.convc("compare", "lenet5", "out", "--seconds", "0.3", "--html", "page.html")
+    assert compared.returncode == 0, compared.stderr
+    assert "B is " in compared.stdout
+    assert (board.work / "page.html").read_text().startswith("<!doctype html>")
+    bundled = board.convc("bundle", "out", "-o", "kit")
+    assert bundled.returncode == 0, bundled.stderr
+    assert (board.work / "kit" / "run.py").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
@@ -192,7 +203,17 @@ def test_what_reads_specs_loads_neither_torch_nor_onnx(arguments: Sequence[str],
     assert not loaded & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["build", "--help"],
+        ["--version"],
+        ["compare", "--help"],
+        ["bundle", "--help"],
+        ["profile", "--help"],
+    ],
+)
 def test_help_loads_no_library_but_the_command_lines(arguments: Sequence[str], tmp_path: Path) -> None:
     assert not _loaded(LOADED, arguments, tmp_path) & {*HEAVY, "numpy", "networkx", "rich", "yaml", "PIL"}
 

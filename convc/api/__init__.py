@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .net import Net, as_params, load
 
 if TYPE_CHECKING:
+    from ..runtime.compare.report import Comparison
     from ..runtime.doctor import Doctor
+    from ..runtime.kit.bundle import Kit
+    from ..runtime.profile.record import Profile
     from ..runtime.report import RunReport, VerifyReport
     from .builder import Build
+    from .latency import ProfileOptions
 
 _HOME = {
     "BuildOptions": "builder",
@@ -27,8 +31,15 @@ _HOME = {
     "names_table": "tables",
     "pass_text": "passes",
     "family_rows": "weights",
+    "ProfileOptions": "latency",
+    "require_latency": "latency",
     "new_spec": "new",
     "schema": "new",
+    "read_limit": "side_by_side",
+    "read_result": "side_by_side",
+    "Tuning": "..runtime.providers",
+    "profile_text": "..runtime.profile.text",
+    "profile_trace": "..runtime.views.trace",
 }
 
 
@@ -38,7 +49,8 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOME:
         raise AttributeError(name)
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    home = _HOME[name] if _HOME[name].startswith(".") else f".{_HOME[name]}"
+    return getattr(import_module(home, __name__), name)
 
 
 def build(spec: str | Path, output: str | Path | None = None, **options: Any) -> Build:
@@ -102,6 +114,54 @@ def run(
     return run_file(model, source, output, provider=provider, threads=threads)
 
 
+def compare(a: str | Path, b: str | Path, **options: Any) -> Comparison:
+    """B against A: structure, cost, and latency with a verdict; options as in side_by_side.compare."""
+    from .side_by_side import compare as compare_two
+
+    return compare_two(a, b, **options)
+
+
+def bundle(
+    folder: str | Path,
+    kit: str | Path | None = None,
+    *,
+    batch: int | None = None,
+    size: int | str | Sequence[int] | None = None,
+    seed: int = 0,
+) -> Kit:
+    """A kit out of a build folder, for a machine without convc; see runtime/kit."""
+    from ..compiler.errors import UsageError
+    from ..runtime.kit.bundle import bundle as bundle_folder
+    from .net import read_size
+
+    spatial = read_size(size)
+    if isinstance(spatial, str):
+        raise UsageError("a kit holds inputs of one size", hint="e.g. --size 224")
+    return bundle_folder(folder, kit, batch=batch, size=tuple(spatial or ()), seed=seed)
+
+
+def profile(
+    what: str | Path,
+    *,
+    provider: str | Sequence[str] | None = None,
+    batch: int | Sequence[int] | None = None,
+    size: Any = None,
+    threads: int | Sequence[int] = 0,
+    **options: Any,
+) -> Profile:
+    """Latency of a spec, an ONNX file or a build folder on this machine; a list is a sweep. See `ProfileOptions` for the rest."""
+    from .latency import ProfileOptions
+
+    return measure(what, ProfileOptions(provider, batch, size, threads, **options))
+
+
+def measure(what: str | Path, options: ProfileOptions, progress: Callable[[str], None] | None = None) -> Profile:
+    """`profile` with its options as one value, and a call for each stage."""
+    from .latency import profile as measured
+
+    return measured(what, options, progress)
+
+
 def doctor() -> Doctor:
     """What this machine can run."""
     from ..runtime.doctor import examine
@@ -111,12 +171,17 @@ def doctor() -> Doctor:
 
 __all__: Sequence[str] = [
     "Net",
+    "ProfileOptions",
     "as_params",
     "build",
+    "bundle",
     "check",
+    "compare",
     "doctor",
     "load",
+    "measure",
     "notes",
+    "profile",
     "run",
     "verify_model",
     *_HOME,

@@ -167,7 +167,9 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _state(one: ProviderState) -> str:
-    return "loads" if one.loads else f"no: {one.cause}"
+    if one.loads:
+        return "loads"
+    return f"no: {one.cause}{f'; to mend it: {one.mend}' if one.mend else ''}"
 
 
 def _processor(one: Processor) -> str:

@@ -61,6 +61,37 @@ class Provider:
         return first if self.name == "cpu" else [*first, (NAMES["cpu"], {})]
 
 
+# Our words for cuDNN's ways to choose an algorithm, and ONNX Runtime's.
+SEARCHES: Mapping[str, str] = {"exhaustive": "EXHAUSTIVE", "heuristic": "HEURISTIC", "default": "DEFAULT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Options of the GPU providers, by the names of the command line; the CPU has none of them.
+
+    search             how cuDNN chooses algorithms; empty: exhaustive for fixed sizes, heuristic for varying ones
+    tf32               products of float32 in TF32, which has ten bits of mantissa (CUDA)
+    nhwc               channels last inside (CUDA): what tensor cores want for float16
+    cuda_graph         the launches are recorded once and replayed; all nodes must run on the GPU
+    memory_limit_mib   of ONNX Runtime's arena; 0: none. cuDNN's workspace comes on top
+    """
+
+    search: str = ""
+    tf32: bool = True
+    nhwc: bool = False
+    cuda_graph: bool = False
+    memory_limit_mib: int = 0
+
+    def __post_init__(self) -> None:
+        if self.search and self.search not in SEARCHES:
+            raise UsageError(f"--cudnn-search is {self.search!r}", hint=f"one of {', '.join(SEARCHES)}")
+        if self.memory_limit_mib < 0:
+            raise UsageError(f"--gpu-memory is {self.memory_limit_mib} MiB: it must be 0 (no limit) or more")
+
+
+DEFAULTS = Tuning()
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """The outcome of one attempt to load a provider: `cause` and `mend` are empty where it loads."""
@@ -71,11 +102,14 @@ class Trial:
     mend: str = ""
 
 
-def resolve(asked: str | None = None, *, exact: bool = False, many_shapes: bool = False) -> Provider:
+def resolve(
+    asked: str | None = None, *, exact: bool = False, many_shapes: bool = False, tuning: Tuning = DEFAULTS
+) -> Provider:
     """The provider for a session.
 
     exact        full float32 (TF32 off): for comparing numbers, not for timing
     many_shapes  input sizes will vary: CUDA then picks convolution algorithms by rule instead of by search
+    tuning       options of the GPU providers
 
     Raises UsageError for an unknown name, ProviderError where the provider asked for does not load, or onnxruntime
     is not there.
@@ -86,20 +120,29 @@ def resolve(asked: str | None = None, *, exact: bool = False, many_shapes: bool 
     trial = attempt(name)
     if not trial.loads:
         raise ProviderError(f"provider {name} cannot be used: {trial.cause}", hint=trial.mend)
-    chosen = options(name, exact=exact, many_shapes=many_shapes)
-    return Provider(name, NAMES[name], chosen, asked is not None, why, _notes(name, exact))
+    chosen = options(name, exact=exact, many_shapes=many_shapes, tuning=tuning)
+    return Provider(name, NAMES[name], chosen, asked is not None, why, _notes(name, exact or not tuning.tf32))
 
 
-def options(name: str, *, exact: bool = False, many_shapes: bool = False) -> dict[str, str]:
+def options(name: str, *, exact: bool = False, many_shapes: bool = False, tuning: Tuning = DEFAULTS) -> dict[str, str]:
     """Provider options where ONNX Runtime's defaults are not what a convolution network wants, or must be pinned."""
+    if name == "tensorrt":
+        return {"trt_cuda_graph_enable": "1"} if tuning.cuda_graph else {}
     if name != "cuda":
         return {}
-    return {
-        "use_tf32": "0" if exact else "1",
-        "cudnn_conv_algo_search": "HEURISTIC" if many_shapes else "EXHAUSTIVE",
+    found = {
+        "use_tf32": "0" if exact or not tuning.tf32 else "1",
+        "cudnn_conv_algo_search": SEARCHES[tuning.search or ("heuristic" if many_shapes else "exhaustive")],
         "cudnn_conv_use_max_workspace": "1",
         "do_copy_in_default_stream": "1",
     }
+    if tuning.nhwc:
+        found["prefer_nhwc"] = "1"
+    if tuning.cuda_graph:
+        found["enable_cuda_graph"] = "1"
+    if tuning.memory_limit_mib:
+        found |= {"gpu_mem_limit": str(tuning.memory_limit_mib << 20), "arena_extend_strategy": "kSameAsRequested"}
+    return found
 
 
 def available() -> tuple[str, ...]:

@@ -47,6 +47,10 @@ class Session:
     level     off | basic | extended | all: ONNX Runtime's own graph optimisation
     folder    where the external data of a model given as bytes lies
     spinning  idle threads of the CPU kernels wait actively: faster run after run, and in everyone's way where few are run
+    yielding  they stop waiting as a run ends: for sessions that are run in turn
+    trace     prefix of the file that ONNX Runtime's profiler writes; empty: no profile is taken
+    what      what messages call the model; empty: its path
+    optimised where ONNX Runtime saves the graph it made of the model; empty: nowhere
 
     Raises ModelError (the file), ProviderError (the device, or onnxruntime is missing), UsageError (the arguments).
     """
@@ -60,19 +64,33 @@ class Session:
         level: str = "all",
         folder: str | Path | None = None,
         spinning: bool = True,
+        yielding: bool = False,
+        trace: str | Path = "",
+        optimised: str | Path = "",
+        what: str = "",
     ) -> None:
         if level not in LEVELS:
             raise UsageError(f"unknown optimisation level {level!r}", hint=f"one of {', '.join(LEVELS)}")
         if threads < 0:
             raise UsageError(f"threads is {threads}: it must be 0 (automatic) or more")
-        self.what = "the model" if isinstance(model, bytes) else str(model)
-        _check_source(model, self.what)
+        self.what = what or ("the model" if isinstance(model, bytes) else str(model))
+        check_source(model, self.what)
         self.provider = provider if isinstance(provider, Provider) else resolve(provider)
         self.threads = threads
         self.level = level
-        self._session = _create(model, self.what, self.provider, _settings(threads, level, folder, spinning))
+        self.folder = folder if isinstance(model, bytes) else Path(model).parent
+        settings = _settings(threads, level, folder, spinning)
+        if yielding:
+            settings.add_session_config_entry("session.force_spinning_stop", "1")
+        _observe(settings, trace, optimised)
+        self._session = _create(model, self.what, self.provider, settings)
         self.inputs: tuple[Value, ...] = tuple(value(one) for one in self._session.get_inputs())
         self.outputs: tuple[Value, ...] = tuple(value(one) for one in self._session.get_outputs())
+
+    @property
+    def handle(self) -> Any:
+        """ONNX Runtime's own session, for what is not wrapped here: bindings, profiles."""
+        return self._session
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -112,7 +130,7 @@ class Session:
             raise ModelError(f"{self.what} has no output {unknown[0]!r}", hint=hint)
 
 
-def _check_source(model: str | Path | bytes, what: str) -> None:
+def check_source(model: str | Path | bytes, what: str) -> None:
     if isinstance(model, bytes):
         if not model:
             raise ModelError("the model is empty: 0 bytes")
@@ -142,6 +160,19 @@ def _settings(threads: int, level: str, folder: str | Path | None, spinning: boo
     if folder is not None:
         settings.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     return settings
+
+
+def _observe(settings: Any, trace: str | Path, optimised: str | Path) -> None:
+    if trace:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(trace)
+    if optimised:
+        settings.optimized_model_filepath = str(optimised)
+        # The weights go into a file beside it: one message may not pass 2 GiB, and nobody reads them.
+        settings.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", f"{Path(optimised).name}.data"
+        )
+        settings.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
 
 
 def _create(model: str | Path | bytes, what: str, provider: Provider, settings: Any) -> Any:

@@ -25,7 +25,7 @@ def other_grids() -> Iterator[NearMiss]:
         ("shifted by two", "conv(x)", "conv(x, padding=[1, 3, 1, -1])", ""),
         ("shifted in both", "conv(x)", "conv(x, padding=[0, 2, 2, 0])", "conv(x)"),
         ("1 x 1 shifted", "conv(x)", "conv(x, kernel=1, padding=[1, 0, -1, 0])", ""),
-        ("5 x 5 shifted", "conv(x, kernel=5)", "conv(x, padding=[0, 1, 2, 1])", "conv(x, kernel=5)"),
+        ("5 x 5 shifted", "conv(x)", "conv(x, kernel=5, padding=[0, 2, 4, 2])", "conv(x, kernel=5)"),
         ("depthwise shifted", "conv(x, groups=4)", "conv(x, groups=4, padding=[2, 1, 0, 1])", "conv(x, groups=4)"),
         ("dilation 2", "conv(x)", "conv(x, dilation=2)", "conv(x)"),
         ("dilation 2 and 3", "conv(x, dilation=2)", "conv(x, dilation=3)", "conv(x, dilation=2)"),

@@ -23,7 +23,7 @@ def fold(mistake: str, name: str, swap: Swap, text: str = CONV, site: str = "b")
 
 
 def _shift(**changed: Any) -> Swap:
-    """_shift(bias, bn, scale) with some of its terms gone or changed."""
+    """shift_of(bias, bn, scale) with some of its terms gone or changed."""
 
     def swap(found: Any) -> Any:
         def shift(bias: Any, bn: Any, scale: Any) -> Any:
@@ -86,16 +86,16 @@ def _not_alone(found: Any) -> Any:
 
 
 def folds() -> Iterator[Mutant]:
-    yield fold("no eps", "_scale", lambda f: lambda bn, eps: f(bn, 0.0), CONV.replace("norm(a)", "norm(a, eps=0.01)"))
-    yield fold("another eps", "_scale", lambda f: lambda bn, eps: f(bn, 10 * eps))
-    yield fold("no root", "_scale", lambda f: lambda bn, eps: bn["weight"] / (bn["running_var"] + eps))
-    yield fold("no factor", "_scale", lambda f: lambda bn, eps: f({**bn, "weight": bn["weight"] * 0 + 1}, eps))
-    yield fold("bias forgotten", "_shift", _shift(bias="forgotten"))
-    yield fold("bias not scaled", "_shift", _shift(bias="not scaled"))
-    yield fold("mean forgotten", "_shift", _shift(mean="forgotten"))
-    yield fold("mean added", "_shift", _shift(mean="added"))
-    yield fold("beta forgotten", "_shift", _shift(beta="forgotten"))
-    yield fold("beta scaled", "_shift", _shift(beta="scaled"))
+    yield fold("no eps", "scale_of", lambda f: lambda bn, eps: f(bn, 0.0), CONV.replace("norm(a)", "norm(a, eps=0.01)"))
+    yield fold("another eps", "scale_of", lambda f: lambda bn, eps: f(bn, 10 * eps))
+    yield fold("no root", "scale_of", lambda f: lambda bn, eps: bn["weight"] / (bn["running_var"] + eps))
+    yield fold("no factor", "scale_of", lambda f: lambda bn, eps: f({**bn, "weight": bn["weight"] * 0 + 1}, eps))
+    yield fold("bias forgotten", "shift_of", _shift(bias="forgotten"))
+    yield fold("bias not scaled", "shift_of", _shift(bias="not scaled"))
+    yield fold("mean forgotten", "shift_of", _shift(mean="forgotten"))
+    yield fold("mean added", "shift_of", _shift(mean="added"))
+    yield fold("beta forgotten", "shift_of", _shift(beta="forgotten"))
+    yield fold("beta scaled", "shift_of", _shift(beta="scaled"))
     yield fold("stale weight", "_per_output", lambda f: lambda op, weight, scale: weight)
     yield fold("factors along the inputs", "_per_output", _along_inputs)
     yield fold("factors squared", "_per_output", lambda f: lambda op, w, scale: f(op, w, scale * scale))

@@ -9,6 +9,7 @@ import numpy as np
 
 from convc.compiler.ir import Op
 from convc.compiler.ops.arithmetic import Sub
+from convc.compiler.passes.exact.merge_equal import Twin
 from tests.planted.mutant import Mutant, Swap
 
 IMAGE = "input x: [N, 4, 9, 9]"
@@ -17,14 +18,18 @@ IMAGE = "input x: [N, 4, 9, 9]"
 def equals() -> Iterator[Mutant]:
     def equal(mistake: str, name: str, swap: Swap, lines: str) -> Mutant:
         return Mutant(
-            "merge_equal", mistake, f"exact.merge_equal:{name}", swap, f"{IMAGE}\n{lines}\nc = mul(a, b)", "a"
+            "merge_equal", mistake, f"exact.merge_equal:{name}", swap, f"{IMAGE}\n{lines}\nc = mul(a, b)", "b"
         )
 
     def by_operator(found: Any) -> Any:
-        return lambda edit, node, other: node.op == other.op and node.inputs == other.inputs
+        def match(self: Any, edit: Any, node: Any) -> Any:
+            before = [edit.node(name) for name in edit.users(node.inputs[0])]
+            return next((Twin(node, one) for one in before if one.name < node.name and one.op == node.op), None)
 
-    yield equal("other weights", "_same", by_operator, "a = conv(x)\nb = conv(x)")
-    yield equal("other statistics", "_same", by_operator, "a = batch_norm(x)\nb = batch_norm(x)")
+        return match
+
+    yield equal("other weights", "MergeEqual.match", by_operator, "a = conv(x)\nb = conv(x)")
+    yield equal("other statistics", "MergeEqual.match", by_operator, "a = batch_norm(x)\nb = batch_norm(x)")
     order = "p = relu(x)\na = sub(x, p)\nb = sub(p, x)"
     yield equal("any order", "_inputs", lambda f: lambda node: sorted(node.inputs), order)
     by_kind = "a = avg_pool(x, kernel=3, padding=1)\nb = avg_pool(x, kernel=3, padding=1, count_include_pad=false)"

@@ -9,10 +9,16 @@ import pytest
 from convc.compiler.errors import PassError
 from convc.compiler.passes import PassManager
 from convc.compiler.probe import TorchProbe
-from tests.planted import folds, layouts, small
+from tests.planted import algebra, folds, layouts, linear, small
 from tests.planted.mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = (*folds.mutants(), *layouts.mutants(), *small.mutants())
+MUTANTS: tuple[Mutant, ...] = (
+    *folds.mutants(),
+    *layouts.mutants(),
+    *small.mutants(),
+    *algebra.mutants(),
+    *linear.linear(),
+)
 
 
 def test_there_are_enough() -> None:

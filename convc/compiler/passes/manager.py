@@ -153,14 +153,22 @@ def prove_regions(
 def _errors(probe: Probe, regions: Sequence[Region]) -> Iterator[float]:
     """The error of each region in order. Regions know nothing of each other, so some are proven side by side."""
     if len(regions) < 2:
-        yield from map(probe.max_error, regions)
+        yield from (_error(probe, region) for region in regions)
         return
     pool = ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1))
     try:
-        yield from pool.map(probe.max_error, regions)
+        yield from pool.map(lambda region: _error(probe, region), regions)
     finally:
         # A region that failed ends the run: nobody waits for the rest.
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _error(probe: Probe, region: Region) -> float:
+    try:
+        return probe.max_error(region)
+    except (IndexError, ValueError, RuntimeError) as error:
+        # Parameters are computed here for the first time: a wrong expression fails in numpy, or in PyTorch.
+        raise PassError(f"{region.rewrite} cannot be proven at {region.site!r}: {error}") from error
 
 
 def _check(name: str, before: Model, after: Model, regions: Sequence[Region]) -> None:

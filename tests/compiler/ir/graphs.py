@@ -100,7 +100,14 @@ def _drawn(
     late = any(nodes[i].train_only for i in reads if i in nodes) or draw(st.integers(0, 7)) == 0
     held = {}
     for role, kind in wanted.items():
-        twins = [p for p, v in params.items() if v.shape == kind.shape and (p in trained) == kind.trained]
+        twins = [
+            p
+            for p, v in params.items()
+            if v.shape == kind.shape
+            and (p in trained) == kind.trained
+            # A mean is no variance: it may be negative.
+            and p.endswith("running_var") == (role == "running_var")
+        ]
         shared = draw(st.sampled_from(twins)) if twins and draw(st.integers(0, 4)) == 0 else None
         held[role] = shared or f"{name}.{role}"
         params.setdefault(held[role], Seeded(kind.shape, kind.init, held[role]))

@@ -94,3 +94,15 @@ def test_a_network_of_five_thousand_nodes_takes_calls_in_proportion() -> None:
     ratios = {name: round(many[name] / few[name], 2) for name in few}
     assert max(ratios.values()) < MOST, ratios
     assert sum(many.values()) < 250 * len(many) * len(network(LARGE).graph), "calls a pass and node"
+
+
+def fan(readers: int) -> Model:
+    """One value that many layers read."""
+    lines = [f"c{i} = conv(r, kernel=1)\ns{i} = relu(c{i})\noutput y{i} = s{i}" for i in range(readers)]
+    return graph("input x: [N, 4, 8, 8]\nr = relu(x)\n" + "\n".join(lines))
+
+
+def test_a_value_that_thousands_read_takes_calls_in_proportion() -> None:
+    few, many = calls(fan(100)), calls(fan(400))
+    ratios = {name: round(many[name] / few[name], 2) for name in few}
+    assert max(ratios.values()) < MOST, ratios

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ...algebra import LinearMap, scaled, total
 from ...ir import Editor, Node
 from ...ops.arithmetic import Add, Sub
+from ...ops.train import Identity
 from ..forms import fresh, planned
 from ..linear import Chain, become, chains
 from ..rewrite import Match, Miss, Rewrite
@@ -94,6 +95,8 @@ class MergeBranches(Rewrite[Merge], name="merge_branches", root=(Add, Sub)):
             first = min(match.branches)
             kept = [value for place, value in enumerate(node.inputs) if place == first or place not in match.branches]
             kept[kept.index(node.inputs[first])] = survivor.name
+            # The survivor may have other channels until it becomes the sum: for a moment it is not added up.
+            edit.set_op(node.name, Identity())
             edit.set_inputs(node.name, tuple(kept))
         for chain in match.branches.values():
             behind = own.nodes[at + 1 :] if chain is own else chain.nodes
@@ -102,6 +105,8 @@ class MergeBranches(Rewrite[Merge], name="merge_branches", root=(Add, Sub)):
         become(edit, survivor, own.base, match.map, gone)
         for other in reversed(own.nodes[:at]):
             edit.drop(other.name)
+        if len(match.branches) < len(node.inputs):
+            edit.set_op(node.name, node.op)
 
 
 def _shared(ways: list[list[Chain]]) -> Iterator[dict[int, Chain]]:

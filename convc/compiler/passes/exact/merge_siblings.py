@@ -79,6 +79,8 @@ class MergeSiblings(Rewrite[Joined], name="merge_siblings", root=(Concat, Conv))
         siblings = [r for r in readers if r is not None and _plain(edit, r) and _same_window(r, node)]
         if len(siblings) < 2 or siblings[0].name != node.name or any(edit.is_output(s.name) for s in siblings):
             return None
+        if len({edit.users(s.name) for s in siblings}) == 1 and isinstance(_reader(edit, node).op, Concat):
+            return None  # the concat is asked itself
         rows: list[tuple[int, int]] = []
         for sibling in siblings:
             start = rows[-1][1] if rows else 0
@@ -148,6 +150,12 @@ class MergeSiblings(Rewrite[Joined], name="merge_siblings", root=(Concat, Conv))
             edit.insert(part, {}, before=first.name)
         for sibling, part in zip(match.siblings, match.parts, strict=True):
             edit.bypass(sibling.name, part.name)
+
+
+def _reader(edit: Editor, node: Node) -> Node:
+    """The first that reads a node, else the node itself."""
+    names = edit.users(node.name)
+    return (edit.node(names[0]) if names else None) or node
 
 
 def _plain(edit: Editor, node: Node) -> bool:

@@ -55,6 +55,9 @@ def reasons(done: Optimised) -> str:
         ("a = conv(x, kernel=2, padding=[1, 0, 0, 1])\nb = conv(x, kernel=[3, 1])\ny = add(a, b)", ["conv"]),
         # a sum with a stranger keeps him
         ("r = relu(x)\na = conv(x)\nb = conv(x, kernel=5)\ny = add(a, r, b)", ["relu", "conv", "add"]),
+        # the survivor had other channels than the sum
+        ("r = relu(x)\na = conv(x, out=3, kernel=1)\nb = conv(a, out=8, kernel=1)\nc = conv(x)\ny = add(b, r, c)",
+         ["relu", "conv", "add"]),
         # sums of sums
         ("a = conv(x)\nb = conv(x, kernel=1)\nc = add(a, b)\nd = conv(x, kernel=[1, 3])\ny = add(c, d)", ["conv"]),
     ],

@@ -1,0 +1,86 @@
+"""What the commands share: options that several take, and how a result is printed or written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+Option = Callable[[Any], Any]
+
+
+def stacked(*options: Option) -> Option:
+    """Several options as one decorator, in the order given."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+SHAPE = stacked(
+    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a parameter of the spec (repeatable)."),
+    click.option("--batch", metavar="N|dynamic", help="Batch size.  [default: dynamic where the spec says N]"),
+    click.option("--size", metavar="224|192x256|dynamic", help="Spatial size of the input.  [default: the spec's]"),
+    click.option(
+        "--root", type=click.Path(path_type=Path), help="Folder that imports may not leave.  [default: the spec's]"
+    ),
+)
+WEIGHTS = stacked(
+    click.option(
+        "--weights", type=click.Path(), help="Checkpoint: .pth .pt .safetensors .npz.  [default: random, seeded]"
+    ),
+    click.option(
+        "--family", metavar="NAME", help="Whose names the checkpoint has: torchvision, timm ...  [default: detected]"
+    ),
+)
+OUT = stacked(
+    click.option(
+        "--json", "json_to", metavar="FILE|-", help="Write the result as JSON; - prints nothing else on stdout."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Print errors alone."),
+    click.option("--no-color", is_flag=True, help="No colours and no progress display (also NO_COLOR)."),
+)
+
+
+def load(api: Any, spec: str, given: dict[str, Any]) -> Any:
+    params = api.as_params(given["sets"])
+    return api.load(spec, batch=given["batch"], size=given["size"], root=given["root"], **params)
+
+
+def finish(text: str, data: dict[str, Any], given: dict[str, Any]) -> None:
+    if given["json_to"] is not None:
+        write_json(data, given["json_to"])
+    if given["json_to"] != "-" and not given["quiet"]:
+        click.echo(text)
+
+
+def write_json(data: dict[str, Any], target: str) -> None:
+    import json
+
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if target == "-":
+        click.echo(text)
+        return
+    from .compiler.artifacts import write_all
+
+    path = Path(target)
+    write_all(path.parent, [(path.name, lambda sink: sink.write((text + "\n").encode()))])
+
+
+def note(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"note: {line}", err=True)
+
+
+def showing(given: dict[str, Any]) -> Any:
+    from .progress import Display
+
+    plain = given["quiet"] or given["no_color"] or bool(os.environ.get("NO_COLOR")) or not sys.stderr.isatty()
+    return Display(None if plain else sys.stderr)

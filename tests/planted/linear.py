@@ -1,0 +1,110 @@
+"""Mistakes in the algebra of linear maps and in the passes that are written on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from convc.compiler.algebra import Axis, LinearMap
+
+from .mutant import Mutant
+
+IMAGE = "input x: [N, 4, 9, 8]"
+BRANCHES = f"{IMAGE}\na = conv(x)\nb = conv(x, kernel=1)\nc = batch_norm(x)\ny = add(a, b, c)"
+GROUPED = f"{IMAGE}\na = conv(x, groups=2)\nb = conv(x, kernel=1, groups=4)\ny = add(a, b)"
+HOLES = f"{IMAGE}\na = conv(x, dilation=2)\nb = conv(x, kernel=1)\ny = add(a, b)"
+SMALL_FIRST = f"{IMAGE}\na = conv(x, kernel=1)\nb = conv(x)\ny = add(a, b)"
+POINT = f"{IMAGE}\na = conv(x, kernel=1, bias=false)\nb = conv(a)"
+DENSE = f"{IMAGE}\na = conv(x, stride=2)\nb = conv(a, kernel=1)"
+JOINED = f"{IMAGE}\na = conv(x)\nb = conv(x, kernel=1, out=5)\ny = concat(a, b)"
+COMBINE = "convc.compiler.algebra.combine"
+MAPS = "convc.compiler.algebra.linear_map"
+
+
+def linear() -> Iterator[Mutant]:
+    yield _merge("taps in a corner", f"{COMBINE}:_spots", lambda f: lambda whole, part: list(range(part.size)))
+    yield _merge("dilation of the frame forgotten", f"{COMBINE}:_around", _one_step, HOLES)
+    yield _merge("padding of the first branch kept", f"{COMBINE}:_around", _own_padding, SMALL_FIRST)
+    yield _merge("groups side by side", f"{MAPS}:widened", _first_group, GROUPED, f"{COMBINE}:widened")
+    yield _merge("shift of the norm forgotten", "linear:shift_of", lambda f: lambda bias, norm, scale: scale * 0)
+    yield _merge("eps forgotten", "linear:scale_of", lambda f: lambda norm, eps: f(norm, 0.1))
+    yield _merge("identity of two", "linear:identity", _doubled, f"{IMAGE}\na = conv(x)\ny = add(a, x)")
+    yield _merge("a difference added", "exact.merge_branches:scaled", lambda f: lambda one, factor: one,
+                 f"{IMAGE}\na = conv(x)\nb = conv(x, kernel=1)\ny = sub(a, b)")  # fmt: skip
+    yield _merge("mean by a wrong count", "linear:average", lambda f: lambda c, axes: _times(f(c, axes), 0.5),
+                 f"{IMAGE}\na = conv(x)\nb = avg_pool(x, kernel=3, stride=1, padding=1)\ny = add(a, b)")  # fmt: skip
+    yield _fuse("bias not carried", f"{COMBINE}:_carried", lambda f: lambda a, b: b.bias, DENSE)
+    yield _fuse("kernels not turned", f"{COMBINE}:_product", _swapped, POINT)
+    yield _fuse("border overlooked", "exact.fuse_pointwise:compose", _no_border, POINT.replace(", bias=false", ""))
+    yield _fuse("taps the other way round", f"{COMBINE}:_steps", lambda f: lambda *axes: f(*axes)[::-1], POINT)
+    yield _sibling("order turned", f"{COMBINE}:stacked", lambda f: lambda maps: f(maps[::-1]))
+    yield _sibling("biases left out", f"{COMBINE}:_stacked_bias", lambda f: lambda maps, n: f(maps, n) * 0.0, JOINED,
+                   f"{COMBINE}:_stacked_bias")  # fmt: skip
+
+
+def _merge(mistake: str, place: str, swap: Any, before: str = BRANCHES, at: str = "") -> Mutant:
+    return Mutant("merge_branches", mistake, at or place, swap, before, "y")
+
+
+def _fuse(mistake: str, place: str, swap: Any, before: str) -> Mutant:
+    return Mutant("fuse_pointwise", mistake, place, swap, before, "b")
+
+
+def _sibling(mistake: str, place: str, swap: Any, before: str = JOINED, at: str = "") -> Mutant:
+    there = at or place.replace(f"{COMBINE}:stacked", "exact.merge_siblings:stacked")
+    return Mutant("merge_siblings", mistake, there, swap, before, "y")
+
+
+def _one_step(found: Any) -> Any:
+    def around(axes: Any) -> Axis:
+        axis: Axis = found(axes)
+        return replace(axis, begin=axis.begin // axis.dilation, end=axis.end // axis.dilation, dilation=1)
+
+    return around
+
+
+def _own_padding(found: Any) -> Any:
+    def around(axes: Any) -> Axis:
+        axis: Axis = found(axes)
+        shift = axis.begin - axes[0].begin
+        return replace(axis, begin=axis.begin - shift, end=axis.end + shift)
+
+    return around
+
+
+def _first_group(found: Any) -> Any:
+    def widened(weight: Any, groups: int, wanted: int) -> Any:
+        import numpy as np
+
+        right = found(weight, groups, wanted)
+        return right if groups == wanted else np.flip(right, 1)
+
+    return widened
+
+
+def _doubled(found: Any) -> Any:
+    return lambda channels, rank: _times(found(channels, rank), 2.0)
+
+
+def _times(one: LinearMap, factor: float) -> LinearMap:
+    return replace(one, weight=one.weight * factor)
+
+
+def _swapped(found: Any) -> Any:
+    def product(left: Any, right: Any, *rest: Any) -> Any:
+        return found(left.swapaxes(0, 1), right, *rest)
+
+    return product
+
+
+def _no_border(found: Any) -> Any:
+    def compose(first: LinearMap, second: LinearMap) -> Any:
+        bare = found(replace(first, bias=None), second)
+        return replace(bare, bias=found(first, replace(second, axes=_unpadded(second))).bias)
+
+    return compose
+
+
+def _unpadded(one: LinearMap) -> tuple[Axis, ...]:
+    return tuple(replace(axis, begin=0, end=0) for axis in one.axes)
