@@ -14,6 +14,8 @@ from .exact import (
     DropDeadChannels,
     DropIdentity,
     ExpandC4,
+    FoldAffineBack,
+    FoldAffineForward,
     FoldBatchNorm,
     FoldConstants,
     FoldPad,
@@ -47,6 +49,8 @@ O1: Pipeline = (
     FoldPad(),
     ExpandC4(),  # an ordinary batch norm behind an ordinary conv folds
     FoldBatchNorm(),
+    FoldAffineBack(),  # what has no convolution right before it
+    FoldAffineForward(),
     MergePicks(),
     FoldShuffle(),
     DropDeadChannels(),  # what no choice of channels takes, once there is one choice and not two

@@ -4,6 +4,8 @@ from .drop_dead import DropDead
 from .drop_dead_channels import DropDeadChannels
 from .drop_identity import DropIdentity
 from .expand_c4 import ExpandC4
+from .fold_affine_back import FoldAffineBack
+from .fold_affine_forward import FoldAffineForward
 from .fold_batchnorm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_pad import FoldPad
@@ -23,6 +25,8 @@ __all__ = [
     "DropDeadChannels",
     "DropIdentity",
     "ExpandC4",
+    "FoldAffineBack",
+    "FoldAffineForward",
     "FoldBatchNorm",
     "FoldConstants",
     "FoldPad",

@@ -14,16 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...ir import Editor, Lazy, Node, Param, Stored
+from ...ir import Editor, Node
 from ...ops.batch_norm import BatchNorm
 from ...ops.conv import Conv
 from ...ops.conv_transpose import ConvTranspose
 from ...ops.linear import Linear
+from ..affine import flat
+from ..affine_takers import per_output
 from ..rewrite import Match, Miss, Rewrite
 from ..statistics import scale_of, shift_of
-
-# Expressions are evaluated by recursion; a real network folds one batch norm into a node, which is 3 deep.
-_DEEPEST = 100
 
 Producer = Conv | ConvTranspose | Linear
 
@@ -68,31 +67,11 @@ class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
         edit.set_op(conv.name, replace(conv.op, bias=True))
         edit.set_params(
             conv.name,
-            weight=_flat(_per_output(conv.op, held["weight"], scale)),
-            bias=_flat(shift_of(held.get("bias"), edit.params_of(bn), scale)),
+            weight=flat(per_output(conv.op, held["weight"], scale)),
+            bias=flat(shift_of(held.get("bias"), edit.params_of(bn), scale)),
         )
         edit.add_origins(conv.name, bn.origins)
         edit.bypass(bn.name)
-
-
-def _per_output(op: Producer, weight: Param, scale: Param) -> Param:
-    """The weight with each output channel scaled."""
-    shape = weight.shape
-    if not isinstance(op, ConvTranspose):
-        return weight * scale.reshape(shape[0], *[1] * (len(shape) - 1))
-    kernel = shape[2:]
-    grouped = weight.reshape(op.groups, shape[0] // op.groups, *shape[1:])
-    return (grouped * scale.reshape(op.groups, 1, shape[1], *[1] * len(kernel))).reshape(*shape)
-
-
-def _flat(param: Param) -> Param:
-    """The same, computed now (in float64, as it would be later) where it hangs on a long chain of folds into one node."""
-    top: Param = param
-    for _ in range(_DEEPEST):
-        if not isinstance(top, Lazy):
-            return param
-        top = top.arguments[0]
-    return Stored(param.as_float64())
 
 
 def _listed(names: list[str]) -> str:
