@@ -96,15 +96,15 @@ def folds() -> Iterator[Mutant]:
     yield fold("mean added", "shift_of", _shift(mean="added"))
     yield fold("beta forgotten", "shift_of", _shift(beta="forgotten"))
     yield fold("beta scaled", "shift_of", _shift(beta="scaled"))
-    yield fold("stale weight", "_per_output", lambda f: lambda op, weight, scale: weight)
-    yield fold("factors along the inputs", "_per_output", _along_inputs)
-    yield fold("factors squared", "_per_output", lambda f: lambda op, w, scale: f(op, w, scale * scale))
+    yield fold("stale weight", "per_output", lambda f: lambda op, weight, scale: weight)
+    yield fold("factors along the inputs", "per_output", _along_inputs)
+    yield fold("factors squared", "per_output", lambda f: lambda op, w, scale: f(op, w, scale * scale))
     up = f"{IMAGE}\na = conv_transpose(x, groups=2, kernel=3)\nb = batch_norm(a)"
-    yield fold("groups the other way round", "_per_output", _grouped_wrongly, up)
+    yield fold("groups the other way round", "per_output", _grouped_wrongly, up)
     square = f"{IMAGE}\na = conv_transpose(x, kernel=3)\nb = batch_norm(a)"
-    yield fold("a transposed weight as a plain one", "_per_output", _along_inputs, square)
+    yield fold("a transposed weight as a plain one", "per_output", _along_inputs, square)
     line = "input x: [N, 6]\na = linear(x)\nb = batch_norm(a)"
-    yield fold("linear, factors along the inputs", "_per_output", _along_inputs, line)
+    yield fold("linear, factors along the inputs", "per_output", _along_inputs, line)
     yield fold("another reader overlooked", "FoldBatchNorm.match", _not_alone, f"{CONV}\nd = add(c, a)")
     yield fold("an output overlooked", "FoldBatchNorm.match", _not_alone, f"{CONV}\noutput y = c\noutput z = a")
     shared = f"{IMAGE}\na = conv(x)\nb = batch_norm(a)\ne = conv(b) with weight=a.weight"

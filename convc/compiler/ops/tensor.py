@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..errors import ShapeError
@@ -51,6 +51,9 @@ class Constant(Op, name="constant", group="arithmetic", arity=(0, 0), principal=
 
     value: Any = arg(kind="data", doc="a number, or numbers in nested lists")
 
+    def bind(self, *x: TensorType) -> Self:
+        return replace(self, value=_frozen(self.value))
+
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(shape_of(self.value, "a constant"))
 
@@ -60,6 +63,11 @@ class Constant(Op, name="constant", group="arithmetic", arity=(0, 0), principal=
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
         # An initializer has its own name; the node gives it that of the step.
         return str(g.Identity(array(g, self.value, "value")))
+
+
+def _frozen(value: Any) -> Any:
+    """Nested lists as tuples: an operator is a value, and has a hash."""
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def shape_of(value: Any, what: str) -> tuple[int, ...]:
