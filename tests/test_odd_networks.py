@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent / "networks"
 SIZES: Mapping[str, tuple[Mapping[str, int], Mapping[str, int]]] = {
     "forms": ({"N": 1, "H": 16, "W": 24}, {"N": 3, "H": 32, "W": 20}),
     "hrnet": ({"N": 1, "H": 32, "W": 48}, {"N": 2, "H": 48, "W": 16}),
+    "padded_pool": ({"N": 1, "H": 16, "W": 23}, {"N": 3, "H": 9, "W": 8}),
     "pyramid": ({"N": 1, "H": 64, "W": 128}, {"N": 2, "H": 64, "W": 64}),
     "selective": ({"N": 1, "H": 17, "W": 20}, {"N": 3, "H": 8, "W": 9}),
     "siamese": ({"N": 1, "H": 16, "W": 24}, {"N": 2, "H": 32, "W": 16}),

@@ -84,11 +84,19 @@ class Pad(Op, name="pad", group="shape", arity=(1, 1), principal="padding"):
     def onnx(self, g: Any, *x: str, p: Mapping[str, str]) -> str:
         if self.mode == "circular" and g.opset < 19:
             raise ShapeError(f"mode circular needs opset 19 or newer, not {g.opset}")
+        if self.mode == "zeros" and g.opset >= 18:
+            return self._onnx_axes(g, x[0])
         amounts = [self._amounts(as_dims(self.padding)).get(axis, (0, 0)) for axis in range(g.inputs[0].rank)]
         listed = [front for front, _ in amounts] + [behind for _, behind in amounts]
         pads = onnx_sizes(g, listed, self.of, x[0], "pads")
         fill = [number(g, self.value, "value")] if self.value else []
         return str(g.Pad(x[0], pads, *fill, mode=_ONNX_MODES[self.mode]))
+
+    def _onnx_axes(self, g: Any, x: str) -> str:
+        """With its axes named: ONNX Runtime takes zeros in front of a maximum for padding that never wins, but not these."""
+        assert self.axes is not None
+        pads = onnx_sizes(g, as_dims(self.padding), self.of, x, "pads")
+        return str(g.Pad(x, pads, number(g, self.value, "value"), g.const(list(self.axes), "axes")))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,9 +96,14 @@ def _moves(before: Layout, after: Layout) -> Layout:
 
 
 def _chosen(picks: Layout, writes: Layout, before: Layout, after: Layout) -> Layout:
-    """Indices into the new input for each place of the new output; what nobody reads is any channel."""
+    """Indices into the new input for each place of the new output.
+
+    What nobody reads is a channel that is chosen anyhow: another one might hold what is not finite, and 0 * inf is no 0.
+    """
     places = {channel: i for i, channel in enumerate(after)}
-    return tuple(places[before[picks[place]]] if place >= 0 else 0 for place in writes)
+    chosen = [places[before[picks[place]]] if place >= 0 else -1 for place in writes]
+    spare = next(index for index in chosen if index >= 0)
+    return tuple(spare if index < 0 else index for index in chosen)
 
 
 def _fill(role: str) -> float:

@@ -9,6 +9,7 @@ which copies: on most runtimes that costs more than a second convolution (Incept
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...algebra import LinearMap, stacked
@@ -22,6 +23,8 @@ from ..rewrite import Match, Miss, Rewrite
 from ..worth import price
 
 _CHANNELS = 1
+# Of more readers than these nobody looks for siblings: asking all of them each time would cost n^2.
+_MOST = 32
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,14 @@ class MergeSiblings(Rewrite[Joined], name="merge_siblings", root=(Concat, Conv))
         """All siblings of the same window; asked at the first of them alone."""
         if not _plain(edit, node):
             return None
-        readers = [edit.node(name) for name in edit.users(node.inputs[0])]
-        siblings = [r for r in readers if r is not None and _plain(edit, r) and _same_window(r, node)]
-        if len(siblings) < 2 or siblings[0].name != node.name or any(edit.is_output(s.name) for s in siblings):
+        found = _siblings(edit, node)
+        if (first := next(found, None)) is None or first.name != node.name:
             return None
+        siblings = [node, *found]
+        if len(siblings) < 2:
+            return None
+        if (shown := next((s.name for s in siblings if edit.is_output(s.name)), None)) is not None:
+            return Miss(f"its sibling {shown!r} is an output of the network")
         if len({edit.users(s.name) for s in siblings}) == 1 and isinstance(_reader(edit, node).op, Concat):
             return None  # the concat is asked itself
         rows: list[tuple[int, int]] = []
@@ -150,6 +157,14 @@ class MergeSiblings(Rewrite[Joined], name="merge_siblings", root=(Concat, Conv))
             edit.insert(part, {}, before=first.name)
         for sibling, part in zip(match.siblings, match.parts, strict=True):
             edit.bypass(sibling.name, part.name)
+
+
+def _siblings(edit: Editor, node: Node) -> Iterator[Node]:
+    """The readers of what a convolution reads that are convolutions of the same window, itself among them."""
+    for name in edit.users(node.inputs[0])[:_MOST]:
+        reader = edit.node(name)
+        if reader is not None and _plain(edit, reader) and _same_window(reader, node):
+            yield reader
 
 
 def _reader(edit: Editor, node: Node) -> Node:

@@ -56,7 +56,7 @@ def test_two_operands_of_one_sum_are_thinned() -> None:
     lines = "c = conv(x)\nd = conv(x)\ne = conv(x)\ns = add(c, d, e)\ny = conv(s, out=4, kernel=1, stride=2)"
     after = proven(f"{lines}\noutput y = y\noutput d = d\noutput e = e", PullStrides().judged_by(OFF))
     assert strides(after) == {
-        "c": (2, 2), "d": (1, 1), "e": (1, 1), "d.thinned": (2, 2), "e.thinned": (2, 2), "y": (1, 1),
+        "c": (2, 2), "d": (1, 1), "e": (1, 1), "d/thinned": (2, 2), "e/thinned": (2, 2), "y": (1, 1),
     }  # fmt: skip
 
 
