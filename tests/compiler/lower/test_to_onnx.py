@@ -16,6 +16,7 @@ from convc.compiler.errors import Mark, Origin, PassError, Source, UsageError
 from convc.compiler.ir import Model, Op, SymDim, TensorType
 from convc.compiler.lower import check, serialize, to_onnx, to_torch
 from convc.compiler.ops import OPS
+from tests.calls import calls
 
 from .conftest import Net, Pass, Raw
 
@@ -338,19 +339,14 @@ def test_the_same_bytes_whatever_the_hash_seed() -> None:
     assert build("1") == build("2") != ""
 
 
-def test_ten_times_the_nodes_take_about_ten_times_as_long() -> None:
-    from time import perf_counter
-
-    def seconds(count: int) -> float:
+def test_eight_times_the_nodes_take_about_eight_times_the_work() -> None:
+    def work(count: int) -> int:
         net = Net(input=TensorType((N, 4)))
         last = "input"
         for k in range(count):
             last = net.add(f"n.{k}", op("relu"), last)
-        model = net.model(last)
-        begin = perf_counter()
-        to_onnx(model)
-        return perf_counter() - begin
+        return calls(to_onnx, net.model(last))
 
-    seconds(100)
-    # A square would be 64; the slack is for a busy machine.
-    assert seconds(4000) < 30 * max(seconds(500), 0.02)
+    work(100)
+    # A square would be 64.
+    assert work(4000) < 10 * work(500)
