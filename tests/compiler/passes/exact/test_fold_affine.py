@@ -265,6 +265,8 @@ def test_arithmetic_that_is_no_map_per_channel_says_nothing() -> None:
         model = model_of(f"{lines}\nz = tanh(y)", "[2, 6, 9, 9]")
         for one in (BACK, FORWARD):
             assert one.run(model).model is model
+    whole_numbers = graph("input x: int64[N, 6, 9, 9]\ny = neg(x)\nz = neg(y)")
+    assert BACK.run(whole_numbers).model is whole_numbers
     zero = model_of("a = conv(x)\nk = constant(value=0.0)\ny = div(a, k)")
     assert not BACK.run(zero).misses
 
