@@ -13,7 +13,7 @@ from convc.compiler.ir.text import graph, to_text
 from convc.compiler.passes import O1, PassManager, Rewrite
 from convc.compiler.passes import affine_takers as takers
 from convc.compiler.passes.exact import BorderBias, FoldAffineBack, FoldAffineForward, FoldBatchNorm
-from convc.compiler.probe import TorchProbe, whole
+from convc.compiler.probe import TorchProbe, randomised, whole
 from tests.fuzz.numbers import telling
 
 IMAGE = "[N, 6, 9, 9]"
@@ -337,3 +337,11 @@ def test_micro_graphs_reach_their_ideal(lines: str, ideal: list[str]) -> None:
     """What a batch norm or an affine map would be if it were folded as far as algebra goes."""
     passes = [one.judged_by(replace(one.worth, enabled=False)) for one in (*O1, BorderBias())]
     assert proven(model_of(lines), *passes) == ideal
+
+
+def test_a_fresh_norm_is_proven_with_factors_that_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = graph(f"input x: {IMAGE}\nn = layer_norm(x)\ny = conv(n, kernel=1)")
+    monkeypatch.setattr(takers, "per_input", lambda op, weight, scale: weight)
+    PassManager([FORWARD], TorchProbe()).run(fresh)  # a factor of 1 forgotten is not seen
+    with pytest.raises(PassError, match="fold_affine_forward changed the numbers at 'n'"):
+        PassManager([FORWARD], TorchProbe()).run(randomised(fresh) or fresh)
