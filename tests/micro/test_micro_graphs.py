@@ -31,8 +31,8 @@ ROWS = (
     Row("conv_bn_relu", "conv relu"),
     Row("bn_conv_point", "conv"),
     Row("bn_conv_valid", "conv"),
-    Row("bn_conv_padded", "conv add", waits=True),
-    Row("conv_concat_bn", "conv conv concat", waits=True),
+    Row("bn_conv_padded", "conv add"),
+    Row("conv_concat_bn", "conv"),  # its two convolutions, once folded, are siblings
     Row("bn_bn_relu", "batch_norm relu"),
     Row("repvgg", "conv relu"),
     Row("biased_pair", "conv"),

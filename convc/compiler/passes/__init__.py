@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .exact import (
+    BorderBias,
     DropDead,
     DropDeadChannels,
     DropIdentity,
@@ -57,7 +58,16 @@ O1: Pipeline = (
 )
 
 # All that is exact and pays by the cost model.
-O2: Pipeline = (*O1, FusePointwise(), MergeBranches(), MergeSiblings(), PullStrides(), NarrowPointwise(), LateConcat())
+O2: Pipeline = (
+    *O1,
+    FusePointwise(),
+    MergeBranches(),
+    MergeSiblings(),
+    PullStrides(),
+    NarrowPointwise(),
+    LateConcat(),
+    BorderBias(),
+)
 
 # The same, but for passes that may lose what was measured on a machine decides (tuning.py).
 O3: Pipeline = O2

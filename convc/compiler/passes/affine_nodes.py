@@ -40,6 +40,8 @@ class Reading:
 def reading(edit: Editor, node: Node) -> Reading | None:
     """A node as an affine map of one of its inputs, of the same type; None where it is none."""
     op = node.op
+    if not node.type.dtype.value.startswith("float"):
+        return None
     if isinstance(op, BatchNorm):
         held = edit.params_of(node)
         scale = scale_of(held, op.eps)

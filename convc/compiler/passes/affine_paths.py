@@ -114,6 +114,8 @@ def _shared(edit: Editor, value: str, reader: str, plan: Plan) -> str | None:
     one = edit.node(reader)
     if why is None or edit.is_output(value) or one is None or one.inputs != (value,):
         return why
+    if len(edit.users(value)) > _MOST:
+        return why
     mine = picked(one.op, edit.type_of(value))
     others = [node for name in edit.users(value) if name != reader and (node := edit.node(name)) is not None]
     theirs = [picked(node.op, edit.type_of(value)) for node in others]

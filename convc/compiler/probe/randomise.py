@@ -14,6 +14,7 @@ from ..ops.batch_norm import BatchNorm
 from ..ops.conv import Conv
 from ..ops.conv_transpose import ConvTranspose
 from ..ops.linear import Linear
+from ..ops.norm import GroupNorm, InstanceNorm, LayerNorm, Scale
 
 # By role: the values that do nothing, and what takes their place.
 _STATISTICS: Mapping[str, tuple[tuple[float, ...], Init]] = {
@@ -23,11 +24,16 @@ _STATISTICS: Mapping[str, tuple[tuple[float, ...], Init]] = {
     "bias": ((0.0,), Init("normal", 0.5)),
 }
 _BIAS = {"bias": _STATISTICS["bias"]}
+_FACTORS = {role: _STATISTICS[role] for role in ("weight", "bias")}
 _NEUTRAL: Mapping[type[Op], Mapping[str, tuple[tuple[float, ...], Init]]] = {
     BatchNorm: _STATISTICS,
     Conv: _BIAS,
     ConvTranspose: _BIAS,
     Linear: _BIAS,
+    LayerNorm: _FACTORS,
+    GroupNorm: _FACTORS,
+    InstanceNorm: _FACTORS,
+    Scale: _FACTORS,
 }
 
 

@@ -1,5 +1,6 @@
 """Passes that keep the function exactly; they pay, or cost nothing, on every runtime."""
 
+from .border_bias import BorderBias
 from .drop_dead import DropDead
 from .drop_dead_channels import DropDeadChannels
 from .drop_identity import DropIdentity
@@ -21,6 +22,7 @@ from .narrow_pointwise import NarrowPointwise
 from .pull_strides import PullStrides
 
 __all__ = [
+    "BorderBias",
     "DropDead",
     "DropDeadChannels",
     "DropIdentity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from convc.compiler.ir import Model
 from convc.compiler.ir.text import graph, to_text
 from convc.compiler.passes import O1, PassManager, Rewrite
 from convc.compiler.passes import affine_takers as takers
-from convc.compiler.passes.exact import FoldAffineBack, FoldAffineForward, FoldBatchNorm
-from convc.compiler.probe import TorchProbe, whole
+from convc.compiler.passes.exact import BorderBias, FoldAffineBack, FoldAffineForward, FoldBatchNorm
+from convc.compiler.probe import TorchProbe, randomised, whole
 from tests.fuzz.numbers import telling
 
 IMAGE = "[N, 6, 9, 9]"
@@ -264,6 +265,8 @@ def test_arithmetic_that_is_no_map_per_channel_says_nothing() -> None:
         model = model_of(f"{lines}\nz = tanh(y)", "[2, 6, 9, 9]")
         for one in (BACK, FORWARD):
             assert one.run(model).model is model
+    whole_numbers = graph("input x: int64[N, 6, 9, 9]\ny = neg(x)\nz = neg(y)")
+    assert BACK.run(whole_numbers).model is whole_numbers
     zero = model_of("a = conv(x)\nk = constant(value=0.0)\ny = div(a, k)")
     assert not BACK.run(zero).misses
 
@@ -310,3 +313,35 @@ def test_a_border_overlooked_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fold_batchnorm_then_leaves_nothing_to_do() -> None:
     done = PassManager([FoldBatchNorm(), BACK, FORWARD]).run(model_of("a = conv(x)\nb = batch_norm(a)\ny = relu(b)"))
     assert [record.rewrites for record in done.records] == [1, 0, 0]
+
+
+MEAN = "m = constant(value=[[[0.5]], [[0.4]], [[0.3]], [[0.2]], [[0.1]], [[0.6]]])\ns = constant(value=0.25)"
+
+
+@pytest.mark.parametrize(
+    ("lines", "ideal"),
+    [
+        ("a = conv(x)\nb = batch_norm(a)\ny = relu(b)", ["conv", "relu"]),
+        ("b = batch_norm(x)\ny = conv(b, kernel=1)", ["conv"]),
+        ("b = batch_norm(x)\ny = conv(b, padding=0)", ["conv"]),
+        ("b = batch_norm(x)\ny = conv(b)", ["conv", "parameter", "add"]),
+        ("a = conv(x)\nb = conv(x, kernel=1)\nc = concat(a, b)\ny = batch_norm(c)", ["conv", "conv", "concat"]),
+        ("a = relu(x)\nb = batch_norm(a)\nc = batch_norm(b)\ny = relu(c)", ["relu", "batch_norm", "relu"]),
+        ("a = conv(x)\nk = parameter(shape=[6, 1, 1])\nm = mul(a, k)\ny = add(m, k)", ["conv"]),
+        ("a = conv(x)\nk = parameter(shape=[6, 1, 1])\nm = mul(k, a)\ny = add(m, x)", ["conv", "add"]),
+        (f"{MEAN}\na = sub(x, m)\nb = div(a, s)\ny = conv(b, padding=0)", ["conv"]),
+        (f"{MEAN}\na = sub(x, m)\nb = div(a, s)\ny = conv(b)", ["conv", "parameter", "add"]),
+    ],
+)
+def test_micro_graphs_reach_their_ideal(lines: str, ideal: list[str]) -> None:
+    """What a batch norm or an affine map would be if it were folded as far as algebra goes."""
+    passes = [one.judged_by(replace(one.worth, enabled=False)) for one in (*O1, BorderBias())]
+    assert proven(model_of(lines), *passes) == ideal
+
+
+def test_a_fresh_norm_is_proven_with_factors_that_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = graph(f"input x: {IMAGE}\nn = layer_norm(x)\ny = conv(n, kernel=1)")
+    monkeypatch.setattr(takers, "per_input", lambda op, weight, scale: weight)
+    PassManager([FORWARD], TorchProbe()).run(fresh)  # a factor of 1 forgotten is not seen
+    with pytest.raises(PassError, match="fold_affine_forward changed the numbers at 'n'"):
+        PassManager([FORWARD], TorchProbe()).run(randomised(fresh) or fresh)
