@@ -7,6 +7,7 @@ from typing import Any
 
 from ..ir import REGISTRY, Field, Op
 from .arguments import PADDING_WORDS
+from .calls import LIKE, takes_like
 from .merging import MERGES, NO_MERGE
 from .preprocess import COLOURS
 from .spec import BLOCK_KEYS, TOP_KEYS, Block
@@ -39,11 +40,10 @@ def language_schema(blocks: Mapping[str, Block]) -> Json:
 def operator_schema(cls: type[Op]) -> Json:
     """What an operator may be given: its principal argument alone, or a mapping of its fields."""
     fields = cls.fields()
-    mapping: Json = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {name: _field(field) for name, field in fields.items()},
-    }
+    properties = {name: _field(field) for name, field in fields.items()}
+    if takes_like(cls):
+        properties[LIKE] = {**_REFERENCE, "description": "a second value, whose size it takes"}
+    mapping: Json = {"type": "object", "additionalProperties": False, "properties": properties}
     forms: list[Json] = [{"type": "null"}, mapping]
     if cls.name in VALUE_HEADS:
         forms += [{"type": "array", "items": _REFERENCE}, {"type": "string"}]
@@ -119,6 +119,7 @@ _KINDS: Mapping[str, Json] = {
     "padding": {"anyOf": [_words(PADDING_WORDS), _LISTED]},
     "ints": _LISTED,
     "dims": _LISTED,
+    "numbers": {"type": ["number", "string", "array"]},
 }
 _BESIDE: Json = {
     "id": {"type": "string", "description": "the step's name: a part of parameter names"},
