@@ -7,6 +7,7 @@ from typing import Any
 
 from ..ir import REGISTRY, Field, Op
 from .arguments import PADDING_WORDS
+from .calls import LIKE, takes_like
 from .merging import MERGES, NO_MERGE
 from .preprocess import COLOURS
 from .spec import BLOCK_KEYS, TOP_KEYS, Block
@@ -44,6 +45,8 @@ def operator_schema(cls: type[Op]) -> Json:
         "additionalProperties": False,
         "properties": {name: _field(field) for name, field in fields.items()},
     }
+    if takes_like(cls):
+        mapping["properties"][LIKE] = {"description": "a value to be as large as", "type": "string"}
     forms: list[Json] = [{"type": "null"}, mapping]
     if cls.name in VALUE_HEADS:
         forms += [{"type": "array", "items": _REFERENCE}, {"type": "string"}]
