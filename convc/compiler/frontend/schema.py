@@ -40,13 +40,10 @@ def language_schema(blocks: Mapping[str, Block]) -> Json:
 def operator_schema(cls: type[Op]) -> Json:
     """What an operator may be given: its principal argument alone, or a mapping of its fields."""
     fields = cls.fields()
-    mapping: Json = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {name: _field(field) for name, field in fields.items()},
-    }
+    properties = {name: _field(field) for name, field in fields.items()}
     if takes_like(cls):
-        mapping["properties"][LIKE] = {"description": "a value to be as large as", "type": "string"}
+        properties[LIKE] = {**_REFERENCE, "description": "a second value, whose size it takes"}
+    mapping: Json = {"type": "object", "additionalProperties": False, "properties": properties}
     forms: list[Json] = [{"type": "null"}, mapping]
     if cls.name in VALUE_HEADS:
         forms += [{"type": "array", "items": _REFERENCE}, {"type": "string"}]
@@ -122,6 +119,7 @@ _KINDS: Mapping[str, Json] = {
     "padding": {"anyOf": [_words(PADDING_WORDS), _LISTED]},
     "ints": _LISTED,
     "dims": _LISTED,
+    "numbers": {"type": ["number", "string", "array"]},
 }
 _BESIDE: Json = {
     "id": {"type": "string", "description": "the step's name: a part of parameter names"},

@@ -51,6 +51,7 @@ GOOD = "convc: 1\nname: t\ninput: {image: [N, 3, 8, 8]}\nnetwork: "
         "[{branches: {a: [relu], b: {when: c, do: []}, c: []}, merge: $how, axis: 1}]",
         "[{split: 4}, {split: {sizes: [1, 2]}}, {split: {l: [], r: [relu]}, sizes: [1, 2], merge: concat}]",
         "[{share: [relu], from: [a, b], merge: add}, {use: a}, {act: $act}, {$block: {out: 3}}, {my_block: 3}, {seq: [relu]}]",
+        "[{resize: 2}, {resize: [1.5, 2]}, {resize: {like: a, mode: bilinear}}, {crop: {like: a.0, offset: 5 if k else 9}}]",
         "[{conv: {init: {normal: 0.1}}}, {constant: [[1, 2]]}, {conv: {bias: $b, init: zeros}}]",
     ],
 )
@@ -68,6 +69,9 @@ def test_what_the_language_allows_is_valid(steps: str) -> None:
         f"{GOOD}[{{conv: {{out: [8]}}}}]",
         f"{GOOD}[{{conv: {{padding_mode: zeroes}}}}]",
         f"{GOOD}[{{conv_bn: {{strid: 2}}}}]",
+        f"{GOOD}[{{resize: {{lik: a}}}}]",
+        f"{GOOD}[{{crop: {{like: {{a: b}}}}}}]",
+        f"{GOOD}[{{conv: {{like: a}}}}]",
         f"{GOOD}[{{branches: {{a: {{wen: true}}}}}}]",
         f"{GOOD}[{{residual: relu}}]",
         f"{GOOD}[3]",
