@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -20,11 +20,10 @@ FOLDER = Path(__file__).parent
 
 
 class Row(NamedTuple):
-    """A spec's name and the operators that are left; `waits` where no pass does it yet."""
+    """A spec's name and the operators that are left."""
 
     name: str
     ideal: str
-    waits: bool = False
 
 
 ROWS = (
@@ -63,19 +62,12 @@ def test_every_spec_has_a_row() -> None:
     assert sorted(row.name for row in ROWS) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-_WAITS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="no pass does it yet")
-
-
-def rows() -> list[Any]:
-    return [pytest.param(row, id=row.name, marks=[_WAITS] * row.waits) for row in ROWS]
-
-
 def _model(name: str) -> Model:
     model = convc.load(FOLDER / f"{name}.yaml").model(seed=5)
     return randomised(model) or model
 
 
-@pytest.mark.parametrize("row", rows())
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_the_ideal_is_reached(row: Row) -> None:
     compiled = prove(compile_model(_model(row.name), cost_model=False))
     left = Counter(node.op.name for node in compiled.model.graph if node.op.arity.most != 0)

@@ -48,7 +48,8 @@ def test_types_torch_and_onnx_agree(case: Case, opset: int) -> None:
         # Weights are float32 in both; only the arithmetic differs.
         exact = single.torch(arrays, "float64")
         assert_close(expected, exact)
-        assert_close(single.proven(arrays), exact, 1e-12)
+        # PyTorch's own constant is of float32; the proof takes the number as written.
+        assert_close(single.proven(arrays), exact, 1e-7 if case.op.name == "constant" else 1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
