@@ -152,3 +152,52 @@ def test_a_requirement_of_ones_own_block(tmp_path: Path) -> None:
     spec.write_text(text.replace("out % 2", "outt % 2").replace("SIZE", "6"))
     with pytest.raises(convc.SpecError, match="outt"):
         convc.load(spec)
+
+
+NETWORK = (
+    "convc: 1\nname: halved\nparams: {out: 6}\nrequire:\n  out % 2 == 0: both halves are of equal width\n"
+    "input: {image: [N, 8, 9, 9]}\nnetwork: [conv: out]\n"
+)
+
+
+def test_a_requirement_of_a_network(tmp_path: Path) -> None:
+    spec = tmp_path / "halved.yaml"
+    spec.write_text(NETWORK)
+    assert convc.load(spec).costs().params == 8 * 6 * 9 + 6
+    with pytest.raises(
+        convc.SpecError, match="network 'halved' needs out % 2 == 0: both halves are of equal"
+    ) as caught:
+        convc.load(spec, out=7)
+    assert "halved.yaml:5:3" in str(caught.value)
+    for wrong, said in (
+        (("both halves are of equal width", "[1]"), "a condition without a reason"),
+        (("out % 2", "outt % 2"), "outt"),
+        (("out % 2 == 0", "out % == 0"), "halved.yaml:5:"),
+        (("out % 2", "x.height % 2"), "unknown name 'x'"),
+    ):
+        spec.write_text(NETWORK.replace(*wrong))
+        with pytest.raises(convc.SpecError, match=said):
+            convc.load(spec)
+
+
+def test_a_requirement_that_is_no_expression_is_told_with_the_rest(tmp_path: Path) -> None:
+    spec = tmp_path / "halved.yaml"
+    spec.write_text(NETWORK.replace("out % 2 == 0", "out % == 0").replace("conv: out", "convolution: out"))
+    with pytest.raises(convc.SpecError) as caught:
+        convc.load(spec)
+    assert [problem.mark.line for problem in caught.value.problems if problem.mark] == [5, 7]
+
+
+def test_a_requirement_of_an_imported_network(tmp_path: Path) -> None:
+    (tmp_path / "halved.yaml").write_text(NETWORK)
+    spec = tmp_path / "outer.yaml"
+    text = (
+        "convc: 1\nimport: [halved.yaml]\ninput: {image: [N, 8, 9, 9]}\nnetwork:\n  - relu\n  - halved: {out: SIZE}\n"
+    )
+    spec.write_text(text.replace("SIZE", "4"))
+    assert convc.load(spec).costs().params == 8 * 4 * 9 + 4
+    spec.write_text(text.replace("SIZE", "5"))
+    with pytest.raises(convc.SpecError, match="needs out % 2 == 0") as caught:
+        convc.load(spec)
+    assert "in network 'halved' (out=5)" in str(caught.value)
+    assert "outer.yaml:6:5" in str(caught.value)

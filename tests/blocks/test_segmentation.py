@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 import convc
+from convc import zoo
 from convc.compiler.ir import Model
 from convc.compiler.ir.param import Stored
 from convc.compiler.lower.to_torch import evaluate
@@ -201,3 +203,55 @@ def test_segnet_puts_values_back_to_where_the_maxima_were() -> None:
             y = unit(y, f"decoder.{row}.unit.{i}")
         y = unit(y, f"decoder.{row}.last") if k else y
     close(found, conv(y, p, "score"))
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings", "said"),
+    [
+        ("fcn8s", {"skips": 3}, "pool4 are added, then those of pool3"),
+        ("fcn8s", {"skips": -1}, "pool4 are added, then those of pool3"),
+        ("dcn_resnet50", {"deformed": [0, 0, 9, 3]}, "a stage has no more blocks"),
+        ("dcn_resnet50", {"deformed": [0, 0, 0, -1]}, "so many convolutions are deformable"),
+        ("dcn_resnet50", {"deformed": [0, 3]}, "four stages"),
+        ("fcn_resnet50", {"depths": [3, 4]}, "four stages"),
+        ("deeplabv3_resnet50", {"output_stride": 12}, "stages by 2 or not"),
+        ("deeplabv3_resnet50", {"output_stride": 2}, "the stem divides by 4"),
+        ("deeplabv3_resnet50", {"output_stride": 0}, "the stem divides by 4"),
+        ("resnet50", {"output_stride": 64}, "the stem divides by 4"),
+        ("vgg16", {"output_stride": 5}, "five pools"),
+        ("vgg16", {"output_stride": 0}, "five pools"),
+        ("segnet_vgg16", {"widths": [64, 128]}, "five stages"),
+        ("unet", {"widths": [8]}, "nothing to join"),
+    ],
+)
+def test_what_no_such_network_has_is_refused(variant: str, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(convc.SpecError, match=said) as caught:
+        convc.load(variant, **settings)
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16, 32])
+def test_every_output_stride_is_that_of_the_last_map(stride: int) -> None:
+    graph = convc.load("resnet50", output_stride=stride, size=64).network.graph
+    assert graph.nodes["stage.3.2.act"].type.shape[2:] == (64 // stride, 64 // stride)
+    graph = convc.load("vgg16", output_stride=stride, pool=3, size=64).network.graph
+    assert graph.nodes["stage.4.max_pool"].type.shape[2:] == (64 // stride, 64 // stride)
+
+
+@pytest.mark.parametrize(
+    "file", ["context", "dcn", "deeplab", "deeplabv3", "fcn", "fcn_resnet", "fpn", "segnet", "unet"]
+)
+def test_every_parameter_says_what_it_is(file: str) -> None:
+    params = convc.load(next(v for v, path in zoo.variants().items() if path.stem == file)).network.spec.params
+    assert all(param.doc for param in params.values())
+
+
+def test_deformable_networks_sample_where_there_is_no_kernel_for_them(tmp_path: Path) -> None:
+    """The GridSample form in a whole network, strided and dilated blocks among them, at a size that is odd."""
+    few = {"depths": [1, 1, 1, 2], "deformed": [0, 1, 1, 2], "output_stride": 16}
+    for opset, form in ((18, "GridSample"), (20, "DeformConv")):
+        build = convc.build("dcn_resnet50", tmp_path / form, size=75, opset=opset, set=few)
+        assert build.verification.ok
+        kinds = [node.op_type for node in onnx.load(str(build.path), load_external_data=False).graph.node]
+        assert kinds.count(form) == 4
+        assert kinds.count("GridSample") + kinds.count("DeformConv") == 4

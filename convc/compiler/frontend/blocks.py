@@ -43,7 +43,7 @@ def call_block(run: Elaborator, block: Block, file: File, step: Step, inputs: li
     homes = (*_homes(block.name, ctx), file)
     values = _values(f"block {block.name!r}", block.params, levels, homes, Env({}, x, scope), step, ctx, {})
     inner = _enter(f"block {block.name!r}", values, file, step, ctx)._replace(scope=scope, env=Env(values, x, scope))
-    _check_requirements(block, inner)
+    check_requirements(f"block {block.name!r}", block.require, inner.env, inner)
     last = run.run(block.body, x, inner)
     if not block.outputs:
         return last
@@ -68,6 +68,7 @@ def call_network(run: Elaborator, file: File, step: Step, inputs: list[Value], c
     shown = {"variant": variant, **given} if variant else given
     x = inputs[0]
     inner = _enter(what, shown, file, step, ctx, values)._replace(scope=scope, env=Env(values, x, scope))
+    check_requirements(what, spec.require, Env(values), inner)
     last = run.run(spec.network, x, inner, alone_is_silent=False, until=until or "")
     if step.id is not None and step.repeat is None:
         ctx.scope.below[step.id] = scope
@@ -110,11 +111,11 @@ def _levels(what: str, name: str, known: Sequence[str], step: Step, ctx: Context
     return [{k: written for k, written in level.items() if not is_null(written[0])} for level in levels]
 
 
-def _check_requirements(block: Block, ctx: Context) -> None:
-    """Refuse arguments that the block's `require:` rules out."""
-    for scalar, reason in block.require:
-        if not condition(scalar, ctx.env, "require"):
-            raise ctx.problem(f"block {block.name!r} needs {scalar.text}: {reason}", scalar.mark)
+def check_requirements(what: str, require: Sequence[tuple[Scalar, str]], env: Env, ctx: Context) -> None:
+    """Refuse arguments that the `require:` of a block or a network rules out; raises SpecError."""
+    for scalar, reason in require:
+        if not condition(scalar, env, "require"):
+            raise ctx.problem(f"{what} needs {scalar.text}: {reason}", scalar.mark)
 
 
 def _homes(name: str, ctx: Context) -> list[File]:

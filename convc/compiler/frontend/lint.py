@@ -34,6 +34,8 @@ def lint(file: File) -> list[Problem]:
             found += _expressions(scalar)
         found += _steps(block.body, file)
     found += _params(list(file.spec.params.values()))
+    for scalar, _ in file.spec.require:
+        found += _expressions(scalar)
     found += _variants(file)
     found += _defaults(file)
     found += _steps(file.spec.network, file)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import Problem, SpecError
 from ..ir import Graph, ParamType, SymDim
+from .blocks import check_requirements
 from .context import Context, Defaults, Draft, LimitError
 from .declarations import NAME
 from .document import Tree
@@ -105,6 +106,7 @@ def _run(
     env = Env(known, next(iter(named.values())), scope)
     ctx = Context("", "", scope, env, file, (Defaults(spec.defaults, known, file),) if spec.defaults else ())
     try:
+        check_requirements(f"network {spec.name!r}", spec.require, Env(values), ctx)
         return preprocess, _steps(Elaborator(draft), ctx, preprocess)
     except Poisoned:
         pass

@@ -140,11 +140,13 @@ _WIRING: Json = {
     "act": {"type": ["string", "object"]},
 }
 _OBJECT: Json = {"type": "object"}
+_REASONS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
 _TOP: Mapping[str, Json] = {
     "convc": {"const": 1},
     "name": {"type": "string"},
     "doc": {"type": "string"},
     "params": _OBJECT,
+    "require": _REASONS,
     "variants": {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
     "symbols": {
         "type": "object",
@@ -165,7 +167,7 @@ _TOP: Mapping[str, Json] = {
             "properties": {
                 **{key: {} for key in BLOCK_KEYS},
                 "params": _OBJECT,
-                "require": {"type": "object", "additionalProperties": {"type": "string"}},
+                "require": _REASONS,
                 "inputs": {"type": "array", "items": {"type": "string"}},
                 "outputs": {"type": "array", "items": {"type": "string"}},
                 "body": {"$ref": "#/$defs/steps"},

@@ -15,7 +15,7 @@ from .steps import Step, describe, fail, is_null, near
 __all__ = ["BLOCK_KEYS", "KINDS", "TOP_KEYS", "TYPES", "Block", "Param", "SpecFile", "parse_spec"]
 
 TOP_KEYS = (
-    "convc", "name", "doc", "params", "variants", "symbols", "import", "defaults", "input", "blocks", "network",
+    "convc", "name", "doc", "params", "require", "variants", "symbols", "import", "defaults", "input", "blocks", "network",
     "outputs", "preprocess", "labels", "checkpoints",
 )  # fmt: skip
 BLOCK_KEYS = ("doc", "params", "require", "inputs", "outputs", "body")
@@ -47,6 +47,7 @@ class SpecFile:
     name: str
     doc: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
+    require: tuple[tuple[Scalar, str], ...] = ()
     variants: Mapping[str, Map] = field(default_factory=dict)
     symbols: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     imports: tuple[Scalar, ...] = ()
@@ -79,6 +80,7 @@ def parse_spec(tree: Tree, source: Source, stem: str) -> SpecFile:
         name=reader.name(stem),
         doc=reader.text("doc"),
         params=read_params(tree.get("params"), problems),
+        require=reader.reasons("require"),
         variants=reader.variants(),
         symbols=reader.symbols(),
         imports=reader.imports(),

@@ -90,6 +90,7 @@ def test_what_the_language_allows_is_valid(steps: str) -> None:
         f"{GOOD}[relu]\nsymbols: {{H: {{multpile: 3}}}}",
         f"{GOOD}[relu]\noutputs: {{}}",
         f"{GOOD}[relu]\nparams: [a]",
+        f"{GOOD}[relu]\nrequire: {{a > 1: 3}}",
     ],
 )
 def test_what_the_language_does_not_know_is_refused(text: str) -> None:
