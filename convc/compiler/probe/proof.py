@@ -16,7 +16,8 @@ from ..errors import PassError
 from ..ir import Model, Region
 from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
-from .sizes import Plan, Side, plans, recorded, scaled
+from .sizes import Plan, Side, recorded, scaled
+from .structure import Structures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +31,14 @@ _WHOLE = (64, 96, 128, 160, 192, 224, 256, 320)
 
 
 class TorchProbe:
-    """Proves regions, on dense values that follow from `seed` and the names of the border inputs."""
+    """Proves regions, on dense values that follow from `seed` and the names of the border inputs.
+
+    One probe finds the sizes for each structure of region once (structure.py).
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
+        self._structures = Structures()
 
     def max_error(self, region: Region) -> float:
         """The error of a region (see above), over one or two small sizes; 0 for one that nobody reads."""
@@ -43,7 +48,7 @@ class TorchProbe:
 
         sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
         numbers = Numbers()
-        return max(self._at(plan, sides, region.outputs, numbers) for plan in plans(region))
+        return max(self._at(plan, sides, region.outputs, numbers) for plan in self._structures.plans(region))
 
     def _at(self, plan: Plan, sides: Sequence[Side], outputs: Sequence[tuple[str, str]], numbers: Numbers) -> float:
         error = _INFINITE
@@ -101,8 +106,7 @@ def _compared(
     """The error at a plan, and whether the side before is defined there (finite everywhere)."""
     from .float64 import Known, dense, one_thread, run
 
-    types = [side.types(plan.inputs) for side in sides]
-    if types[0] is None or types[1] is None:
+    if not plan.fits:
         return _INFINITE, True
     with one_thread():
         inputs = dense(plan.inputs, seed, positive, counts(sides[0].nodes))

@@ -76,10 +76,11 @@ def _each(value: Any, change: Callable[[Dim], int]) -> Any:
 
 @dataclass(frozen=True)
 class Plan:
-    """Border inputs with static types; `small` where the sizes were chosen here."""
+    """Border inputs with static types; `small` where the sizes were chosen here, `fits` where both sides infer at them."""
 
-    inputs: dict[str, TensorType]
+    inputs: Mapping[str, TensorType]
     small: bool
+    fits: bool = True
 
 
 def plans(region: Region) -> list[Plan]:
@@ -194,8 +195,7 @@ def recorded(inputs: Types, sides: Sequence[Side], least: int = 9) -> Plan:
         for candidate in (static,) if large else (double, static):
             if all(side.types(candidate) is not None for side in sides):
                 return Plan(candidate, small=False)
-    # Let the run say what is wrong, at the largest.
-    return Plan(static, small=False)
+    return Plan(static, small=False, fits=False)
 
 
 def _batched(type_: TensorType, batch: int) -> TensorType:
