@@ -17,7 +17,7 @@ from ..ir import Model, Region
 from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
 from .sizes import Plan, Side, recorded, scaled
-from .structure import Structures
+from .structure import Plans
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,12 +33,12 @@ _WHOLE = (64, 96, 128, 160, 192, 224, 256, 320)
 class TorchProbe:
     """Proves regions, on dense values that follow from `seed` and the names of the border inputs.
 
-    One probe finds the sizes for each structure of region once (structure.py).
+    Sizes are chosen once for each structure of region (structure.py).
     """
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._structures = Structures()
+        self._plans = Plans()
 
     def max_error(self, region: Region) -> float:
         """The error of a region (see above), over one or two small sizes; 0 for one that nobody reads."""
@@ -48,7 +48,7 @@ class TorchProbe:
 
         sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
         numbers = Numbers()
-        return max(self._at(plan, sides, region.outputs, numbers) for plan in self._structures.plans(region))
+        return max(self._at(plan, sides, region.outputs, numbers) for plan in self._plans.of(region))
 
     def _at(self, plan: Plan, sides: Sequence[Side], outputs: Sequence[tuple[str, str]], numbers: Numbers) -> float:
         error = _INFINITE
@@ -89,7 +89,7 @@ def whole_plans(model: Model, sides: Sequence[Side]) -> tuple[Plan, Plan]:
         return own, own
     largest = max(max(type_.at({})[2:]) for type_ in own.inputs.values() if type_.rank > 2)
     for size in _WHOLE:
-        inputs = scaled(model.graph.inputs, (size, size), 2) if size < largest else None
+        inputs = scaled(model.graph.inputs, (size, size), 1) if size < largest else None
         if inputs is not None and all(side.types(inputs) is not None for side in sides):
             return Plan(inputs, small=True), own
     return own, own

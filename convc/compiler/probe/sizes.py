@@ -97,6 +97,17 @@ def plans(region: Region) -> list[Plan]:
     return small or [recorded(region.inputs, sides)]
 
 
+def brief(region: Region) -> Plan | None:
+    """One plan that is smaller still, for a region whose like was run at two sizes; None where there is none."""
+    sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
+    axes = max((type_.rank - 2 for type_ in region.inputs.values()), default=0)
+    if axes < 1 or not region.any_size:
+        return None
+    least = _reach(sides[0].nodes, axes) + 1
+    tries = (_at(region, sides, (size, size), 1) for size in (least, least + 1))
+    return next((plan for plan in tries if plan is not None), None)
+
+
 def _bases(reach: int, wide: bool) -> list[int]:
     """Sizes to try, the best first: above twice the reach, or just enough to have an interior."""
     return [2 * reach + 1, reach + 2, reach] if wide else [reach + 2, reach]
@@ -116,7 +127,10 @@ def _reach(nodes: Sequence[Node], axes: int) -> int:
 
 def _plan(region: Region, sides: tuple[Side, Side], base: int, batch: int, turned: bool) -> Plan | None:
     fits, adds = _telling(region, sides[0], base)
-    sizes = (adds, fits) if turned else (fits, adds)
+    return _at(region, sides, (adds, fits) if turned else (fits, adds), batch)
+
+
+def _at(region: Region, sides: tuple[Side, Side], sizes: tuple[int, int], batch: int) -> Plan | None:
     inputs = scaled(region.inputs, sizes, batch)
     if inputs is None:
         return None
