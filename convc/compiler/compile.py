@@ -82,7 +82,10 @@ def prove(compiled: Compiled, seed: int = 0) -> Compiled:
     from .probe import TorchProbe, randomised, rounding, whole
 
     regions = compiled.optimised.regions
-    records = _records(compiled, TorchProbe(seed), randomised(compiled.source, seed) if regions else None)
+    other = randomised(compiled.source, seed) if regions else None
+    records = _by_places(compiled, TorchProbe(seed), other)
+    if records is None:
+        records = _one_by_one(compiled, TorchProbe(seed, thorough=True), other)
     error = whole(compiled.source, compiled.model, seed) if regions else 0.0
     noise = None if error <= ALLOWED else rounding(compiled.source, seed)
     if not error <= max(ALLOWED, noise or 0.0):
@@ -93,18 +96,12 @@ def prove(compiled: Compiled, seed: int = 0) -> Compiled:
     return replace(compiled, optimised=replace(compiled.optimised, records=records), whole_error=error, rounding=noise)
 
 
-def _records(compiled: Compiled, probe: Probe, other: Model | None) -> tuple[PassRecord, ...]:
-    """The records with the largest error of each pass.
+def _by_places(compiled: Compiled, probe: Probe, other: Model | None) -> tuple[PassRecord, ...] | None:
+    """The records with the largest error of each pass, rewrites that meet compared as one; None where they differ.
 
     Statistics that say nothing (mean 0, variance 1) make every folding look right: then `other` has random ones, and what the
     passes did is proven with those.
     """
-    quick = _by_places(compiled, probe, other)
-    return quick if quick is not None else _one_by_one(compiled, probe, other)
-
-
-def _by_places(compiled: Compiled, probe: Probe, other: Model | None) -> tuple[PassRecord, ...] | None:
-    """Rewrites that meet compared as one; None where that fails, and one by one may tell who is to blame."""
     from .probe import joined, with_numbers
 
     places = joined(compiled.source, compiled.model, compiled.optimised.regions, compiled.aliases)

@@ -30,6 +30,8 @@ Types = Mapping[str, TensorType]
 # What one side of a region may cost at a size, in multiply-accumulates.
 _BUDGET = 400_000_000
 _MOST_ELEMENTS = 1 << 22
+# Elements along an axis of a region that repeats a pattern.
+_FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def brief(region: Region) -> Plan | None:
     axes = max((type_.rank - 2 for type_ in region.inputs.values()), default=0)
     if axes < 1 or not region.any_size:
         return None
-    least = _reach(sides[0].nodes, axes) + 1
+    # What bends (a clip) is to meet values on both sides of every bend.
+    least = max(_reach(sides[0].nodes, axes) + 1, _FEWEST)
     tries = (_at(region, sides, (size, size), 1) for size in (least, least + 1))
     return next((plan for plan in tries if plan is not None), None)
 
