@@ -4,7 +4,7 @@
 
 A sum of two blocked values is part of the convolution that wrote one of them. Where the other is in plain order, both are: what
 the convolution wrote is put in plain order, added, and read in again by the next one, all along a chain of residual blocks.
-A pool of one element is the cheapest operator that writes blocks. ConvNeXt (Liu et al., 2022) begins its first stage behind a norm.
+A pool of one element is the cheapest operator that writes blocks. ConvNeXt (Liu et al., 2022) has a norm before its first stage.
 """
 
 from __future__ import annotations
