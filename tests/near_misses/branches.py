@@ -92,6 +92,26 @@ def read_branches() -> Iterator[NearMiss]:
         )  # fmt: skip
 
 
+def nested() -> Iterator[NearMiss]:
+    """No sum of sums: something bends or multiplies between the two, or somebody else reads the inner one."""
+    head, short = f"{IMAGE}\na = conv(x)\ns = relu(x)\n", "b = conv(x)\n"
+    for why, lines, reader in (
+        ("a curve between", "p = add(a, s)\nc = tanh(p)\ny = add(c, b)", ""),
+        ("a gate between", "p = add(a, s)\nc = sigmoid(p)\ny = sub(b, c)", ""),
+        ("a product within", "p = mul(a, s)\ny = add(p, b)", ""),
+        ("a maximum within", "p = max(a, s)\ny = add(p, b)", ""),
+        ("a product without", "p = add(a, s)\ny = mul(p, b)", ""),
+        ("a quotient without", "p = add(a, s)\ny = div(p, b)", ""),
+        ("an output within", "p = add(a, s)\ny = add(p, b)", "output p = p\noutput y = y"),
+        ("the inner one is read", "p = add(a, s)\ny = add(p, b)", "w = relu(p)\noutput w = w\noutput y = y"),
+    ):  # fmt: skip
+        left = lines.replace("b, ", "").replace(", b", "")
+        yield NearMiss(
+            "sum of sums", why, f"{head}{short}{lines}\n{reader}", f"{head}{left}\n{reader}",
+            lambda p: summed(p, "a", "b", to="a"),
+        )  # fmt: skip
+
+
 def identities() -> Iterator[NearMiss]:
     """What is added is not quite the input."""
     for why, branch in (
@@ -221,6 +241,7 @@ def near_misses() -> Iterator[NearMiss]:
     yield from other_grids()
     yield from other_joins()
     yield from read_branches()
+    yield from nested()
     yield from identities()
     yield from pools()
     yield from siblings()

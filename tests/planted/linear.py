@@ -17,6 +17,7 @@ HOLES = f"{IMAGE}\na = conv(x, dilation=2)\nb = conv(x, kernel=1)\ny = add(a, b)
 SMALL_FIRST = f"{IMAGE}\na = conv(x, kernel=1)\nb = conv(x)\ny = add(a, b)"
 POINT = f"{IMAGE}\na = conv(x, kernel=1, bias=false)\nb = conv(a)"
 DENSE = f"{IMAGE}\na = conv(x, stride=2)\nb = conv(a, kernel=1)"
+NESTED = f"{IMAGE}\na = conv(x)\ns = relu(x)\nb = conv(x, kernel=1)\nt = tanh(x)\np = add(a, s)\nq = sub(t, b)\ny = sub(p, q)"
 JOINED = f"{IMAGE}\na = conv(x)\nb = conv(x, kernel=1, out=5)\ny = concat(a, b)"
 COMBINE = "convc.compiler.algebra.combine"
 MAPS = "convc.compiler.algebra.linear_map"
@@ -34,6 +35,8 @@ def linear() -> Iterator[Mutant]:
                  f"{IMAGE}\na = conv(x)\nb = conv(x, kernel=1)\ny = sub(a, b)")  # fmt: skip
     yield _merge("mean by a wrong count", "linear:average", lambda f: lambda c, axes: _times(f(c, axes), 0.5),
                  f"{IMAGE}\na = conv(x)\nb = avg_pool(x, kernel=3, stride=1, padding=1)\ny = add(a, b)")  # fmt: skip
+    yield _merge("a sign of an inner sum lost", "exact.merge_branches:flattened", _all_positive, NESTED)
+    yield _merge("a stranger forgotten", "exact.merge_branches:rebuilt", _without_strangers, NESTED)
     yield _fuse("bias not carried", f"{COMBINE}:_carried", lambda f: lambda a, b: b.bias, DENSE)
     yield _fuse("kernels not turned", f"{COMBINE}:_product", _swapped, POINT)
     yield _fuse("border overlooked", "exact.fuse_pointwise:compose", _no_border, POINT.replace(", bias=false", ""))
@@ -85,6 +88,21 @@ def _first_group(found: Any) -> Any:
 
 def _doubled(found: Any) -> Any:
     return lambda channels, rank: _times(found(channels, rank), 2.0)
+
+
+def _all_positive(found: Any) -> Any:
+    def flattened(edit: Any, root: Any) -> Any:
+        tree = found(edit, root)
+        return replace(tree, terms=tuple(term._replace(positive=True) for term in tree.terms))
+
+    return flattened
+
+
+def _without_strangers(found: Any) -> Any:
+    def rebuilt(edit: Any, tree: Any, became: Any, types: Any) -> Any:
+        return found(edit, tree, {**became, 1: None}, types)
+
+    return rebuilt
 
 
 def _times(one: LinearMap, factor: float) -> LinearMap:
