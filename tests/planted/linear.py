@@ -46,6 +46,21 @@ def linear() -> Iterator[Mutant]:
                    f"{COMBINE}:_stacked_bias")  # fmt: skip
 
 
+def joins() -> Iterator[Mutant]:
+    yield _join("inputs the other way round", "exact.join_summands:joined", lambda f: lambda maps: f(maps[::-1]))
+    yield _join("the second bias left out", "exact.join_summands:joined",
+                lambda f: lambda maps: f([maps[0], *(replace(one, bias=None) for one in maps[1:])]))  # fmt: skip
+    yield _join("a difference added", "exact.join_summands:scaled", lambda f: lambda one, factor: one)
+    yield _join("taps in a corner", f"{COMBINE}:_spots", lambda f: lambda whole, part: list(range(part.size)))
+    yield _join("a concat in part", "exact.join_summands:_parts",
+                lambda f: lambda edit, convs: (f(edit, convs)[0][::-1], f(edit, convs)[1]))  # fmt: skip
+
+
+def _join(mistake: str, place: str, swap: Any) -> Mutant:
+    before = "\nz = relu(x)\nc = concat(x, z)\nd = tanh(x)\na = conv(c, out=4)\nb = conv(d, kernel=1)\ny = sub(a, b)"
+    return Mutant("join_summands", mistake, place, swap, IMAGE + before, "y")
+
+
 def _merge(mistake: str, place: str, swap: Any, before: str = BRANCHES, at: str = "") -> Mutant:
     return Mutant("merge_branches", mistake, at or place, swap, before, "y")
 

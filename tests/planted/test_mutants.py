@@ -18,6 +18,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *small.mutants(),
     *algebra.mutants(),
     *linear.linear(),
+    *linear.joins(),
 )
 
 

@@ -5,6 +5,7 @@
                  exact at the border where the second pads nothing, or where the first gives 0 outside: a pointwise map
                  without a bias does
     stacking     maps of one input side by side: their outputs concatenated
+    joining      the sum of maps of several inputs, as a map of these inputs concatenated
     selection    some outputs of a map
 
 Sums of products are made without BLAS, whose order of summation differs between processors: the same bytes everywhere.
@@ -94,6 +95,34 @@ def stacked(maps: Sequence[LinearMap]) -> LinearMap | Why:
 
     weight = Lazy(shape, side_by_side, tuple(one.weight for one in maps), "stack")
     return LinearMap(axes, first.inputs, outputs, 1, weight, _stacked_bias(maps, outputs))
+
+
+def joined(maps: Sequence[LinearMap]) -> LinearMap | Why:
+    """The sum of maps that read several values of one size and give maps of one size, as one map of their concat."""
+    first = maps[0]
+    if any(one.strides != first.strides for one in maps):
+        return Why(f"their strides differ: {', '.join(_x(one.strides) for one in maps)}")
+    if any(one.groups != 1 for one in maps):
+        return Why("they have groups: each output would read a part of each input, and these stand apart")
+    axes = tuple(_around([one.axes[k] for one in maps]) for k in range(len(first.axes)))
+    inputs = sum(one.inputs for one in maps)
+    shape = (first.outputs, inputs, *(axis.size for axis in axes))
+    spots = [[_spots(axis, one.axes[k]) for k, axis in enumerate(axes)] for one in maps]
+
+    def side_by_side(*weights: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
+        result, start = np.zeros(shape), 0
+        for weight, places in zip(weights, spots, strict=True):
+            columns = slice(start, start + weight.shape[1])
+            result[:, columns][_at(places)] = weight
+            start += weight.shape[1]
+        return result
+
+    weight = Lazy(shape, side_by_side, tuple(one.weight for one in maps), "join")
+    biases = [one.bias for one in maps if one.bias is not None]
+    bias = reduce(lambda a, b: a + b, biases) if biases else None
+    return LinearMap(axes, inputs, first.outputs, 1, weight, bias)
 
 
 def picked(one: LinearMap, start: int, end: int) -> LinearMap | Why:

@@ -12,6 +12,7 @@ from .fold_constants import FoldConstants
 from .fold_pad import FoldPad
 from .fold_shuffle import FoldShuffle
 from .fuse_pointwise import FusePointwise
+from .join_summands import JoinSummands
 from .late_concat import LateConcat
 from .merge_branches import MergeBranches
 from .merge_equal import MergeEqual
@@ -34,6 +35,7 @@ __all__ = [
     "FoldPad",
     "FoldShuffle",
     "FusePointwise",
+    "JoinSummands",
     "LateConcat",
     "MergeBranches",
     "MergeEqual",
