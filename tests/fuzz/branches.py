@@ -121,6 +121,8 @@ def over_concat(s: Sketch, x: str) -> str:
     ends = [conv(s, x, stride=1, dilation=1, kernel=(3,) * s.axes(x), padding=1) for _ in range(s.one([1, 2]))]
     ends.append(x if s.chance(0.6) else curve(s, x))
     s.random.shuffle(ends)
+    if s.chance(0.15):
+        ends.append(ends[0])
     if s.chance(0.2) and len({s.channels(end) for end in ends}) == 1:
         y = s.put("concat", *ends, axis=2)
     else:

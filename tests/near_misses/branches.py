@@ -269,8 +269,8 @@ def over_concats() -> Iterator[NearMiss]:
         lambda p: {"a.weight": p["y.weight"][:, :4], "b.weight": p["y.weight"][:, 4:]},
     )  # fmt: skip
     yield NearMiss(
-        "conv over concat", "a part twice", f"{IMAGE}\nc = concat(x, x)\ny = conv(c, out=4, bias=false)",
-        f"{IMAGE}\ny = conv(x, out=4, bias=false)", lambda p: {"y.weight": p["y.weight"][:, :4]},
+        "conv over concat", "a part and its curve", f"{IMAGE}\nr = relu(x)\nc = concat(x, r)\ny = conv(c, out=4, bias=false)",
+        f"{IMAGE}\ny = conv(x, out=4, bias=false)", lambda p: {"y.weight": p["y.weight"][:, :4] + p["y.weight"][:, 4:]},
     )  # fmt: skip
 
 

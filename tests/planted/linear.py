@@ -55,6 +55,13 @@ def joins() -> Iterator[Mutant]:
     yield _join("a concat in part", "exact.join_summands:_parts",
                 lambda f: lambda edit, convs: (f(edit, convs)[0][::-1], f(edit, convs)[1]))  # fmt: skip
 
+    before = f"{IMAGE}\nz = relu(x)\nc = concat(x, z, x)\ny = conv(c, out=4)"
+    for mistake, swap in (
+        ("the last counts", lambda f: lambda w, at: f(w, (*[-1] * 4, *at[4:]))),
+        ("zeros at the wrong end", lambda f: lambda w, at: f(w, at[::-1])),
+    ):
+        yield Mutant("merge_repeats", mistake, "exact.merge_repeats:_added", swap, before, "y")
+
 
 def _join(mistake: str, place: str, swap: Any) -> Mutant:
     before = "\nz = relu(x)\nc = concat(x, z)\nd = tanh(x)\na = conv(c, out=4)\nb = conv(d, kernel=1)\ny = sub(a, b)"

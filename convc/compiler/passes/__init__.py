@@ -27,6 +27,7 @@ from .exact import (
     MergeBranches,
     MergeEqual,
     MergePicks,
+    MergeRepeats,
     MergeSiblings,
     NameActivations,
     NarrowPointwise,
@@ -61,6 +62,7 @@ O1: Pipeline = (
 # All that is exact and pays by the cost model.
 O2: Pipeline = (
     *O1,
+    MergeRepeats(),
     FusePointwise(),
     MergeBranches(),
     MergeSiblings(),

@@ -17,6 +17,7 @@ from .late_concat import LateConcat
 from .merge_branches import MergeBranches
 from .merge_equal import MergeEqual
 from .merge_picks import MergePicks
+from .merge_repeats import MergeRepeats
 from .merge_siblings import MergeSiblings
 from .name_activations import NameActivations
 from .narrow_pointwise import NarrowPointwise
@@ -40,6 +41,7 @@ __all__ = [
     "MergeBranches",
     "MergeEqual",
     "MergePicks",
+    "MergeRepeats",
     "MergeSiblings",
     "NameActivations",
     "NarrowPointwise",
