@@ -2,8 +2,8 @@
 
     sum          taps at the same offsets add. Zeros outside are zeros to all, so any kernels over one stride fit.
     composition  offsets add: those of the second count steps of the first,  offset = first + stride of the first * second
-                 exact at the border where the second pads nothing, or where the first gives 0 outside: a pointwise map
-                 without a bias does
+                 exact at the border where the second pads nothing, or where the first gives 0 outside: without a bias it
+                 does along an axis on which it reads each place alone
     stacking     maps of one input side by side: their outputs concatenated
     joining      the sum of maps of several inputs, as a map of these inputs concatenated
     selection    some outputs of a map
@@ -54,7 +54,7 @@ def total(maps: Sequence[LinearMap]) -> LinearMap | Why:
 
 def compose(first: LinearMap, second: LinearMap) -> LinearMap | Why:
     """second(first(x)) as one map."""
-    if second.is_padded and not first.is_pointwise:
+    if any((b.begin or b.end) and not a.is_point for a, b in zip(first.axes, second.axes, strict=True)):
         return Why("the second pads what the first computes from more than one place: at the border that is no zero")
     if second.is_padded and first.has_bias():
         return Why("the second pads with zeros where the first would give its bias")

@@ -69,6 +69,27 @@ def _arithmetic(edit: Editor, node: Node) -> Reading | None:
     return Reading(values[0], whole, tuple(value for value in held if value != values[0]))
 
 
+def why_not_read(edit: Editor, node: Node) -> str | None:
+    """Why arithmetic of one value with constants or parameters is no affine map per channel; None for anything else."""
+    held = [value for value in dict.fromkeys(node.inputs) if _is_held(edit, value)]
+    if not isinstance(node.op, Add | Sub | Mul | Div) or len({*node.inputs}) - len(held) != 1 or not held:
+        return None
+    wide = next((value for value in held if _number(edit, value, node.type.rank) is None), "")
+    if wide:
+        return f"the numbers of {wide!r}, {edit.type_of(wide)}, are not one for each place of one axis"
+    value = next(value for value in node.inputs if value not in held)
+    if edit.type_of(value) != node.type:
+        return f"it repeats {value!r}, {edit.type_of(value)}, to {node.type}"
+    if isinstance(node.op, Div) and node.inputs[0] in held:
+        return f"it divides by {value!r}: that is no affine map"
+    return "its numbers go along several axes, or one divides by 0"
+
+
+def _is_held(edit: Editor, value: str) -> bool:
+    node = edit.node(value)
+    return node is not None and isinstance(node.op, Constant | Parameter)
+
+
 def _with(node: Node, number: Affine, first: bool) -> Affine | None:
     """The map that arithmetic with a number (held as a shift) is; `first` where the value stands before it."""
     op, c = node.op, number.shift

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir import Editor, Node
-from ..affine_nodes import AFFINE, Reading, forget, reading
+from ..affine_nodes import AFFINE, Reading, forget, reading, why_not_read
 from ..affine_paths import Plan, backwards
 from ..affine_takers import take_behind
 from ..rewrite import Match, Miss, Rewrite
@@ -40,7 +40,8 @@ class FoldAffineBack(Rewrite[Back], name="fold_affine_back", root=AFFINE):
     def match(self, edit: Editor, node: Node) -> Back | Miss | None:
         found = reading(edit, node)
         if found is None:
-            return None
+            why = why_not_read(edit, node)
+            return None if why is None else Miss(why)
         plan = backwards(edit, found.value, node.name, found.map)
         return Miss(plan) if isinstance(plan, str) else Back(node, found, plan)
 

@@ -78,10 +78,12 @@ class JoinSummands(Rewrite[Join], name="join_summands", root=(Add, Sub)):
         """The convolutions among the terms that fit the first, each of another value; why one of them is none."""
         found: list[Summand] = []
         why: Miss | None = None
+        convs = 0
         for at, term in enumerate(tree.terms):
             conv = edit.node(term.value)
             if conv is None or not isinstance(conv.op, Conv) or conv.train_only or len(found) == _MOST:
                 continue
+            convs += 1
             one = self._map(edit, tree, at, conv)
             if isinstance(one, LinearMap) and any(conv.inputs == other.conv.inputs for other in found):
                 one = Why("another convolution of the sum reads the same value")
@@ -91,7 +93,7 @@ class JoinSummands(Rewrite[Join], name="join_summands", root=(Add, Sub)):
                 found.append(Summand(at, conv, one))
             else:
                 why = why or Miss(f"{conv.name!r} cannot join the sum: {one.reason}")
-        return found, why if found else None
+        return found, why if convs > 1 else None
 
     def _map(self, edit: Editor, tree: Sums, at: int, conv: Node) -> LinearMap | Why:
         """What a convolution adds to the sum."""
