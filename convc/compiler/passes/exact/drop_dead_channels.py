@@ -66,9 +66,9 @@ class DropDeadChannels(Rewrite[Living], name="drop_dead_channels", root=Conv):
             count = len(self._layouts.of_segment(segment))
             if not 0 < len(living) < count:
                 continue
-            if segment.fixed:
+            if segment.fixed and not edit.is_output(node.name):
                 held = held or f"no node reads {count - len(living)} of its channels, but they stay: {segment.fixed}"
-            else:
+            elif not segment.fixed:
                 kept.append((segment, tuple(sorted(living))))
         return Living(node, tuple(kept)) if kept else Miss(held) if held else None
 
