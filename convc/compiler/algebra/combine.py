@@ -20,7 +20,7 @@ from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from ..ir import Lazy, Param, constant
+from ..ir import Param, constant, once
 from .linear_map import Axis, LinearMap, Why, widened
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def total(maps: Sequence[LinearMap]) -> LinearMap | Why:
             result[_at(places)] += widened(weight, own, groups)
         return result
 
-    weight = Lazy(shape, added, tuple(one.weight for one in maps), "sum")
+    key = ("sum", axes, tuple(one.axes for one in maps), groups, tuple(fine))
+    weight = once(key, shape, added, tuple(one.weight for one in maps), "sum")
     biases = [one.bias for one in maps if one.bias is not None]
     bias = reduce(lambda a, b: a + b, biases) if biases else None
     return LinearMap(axes, first.inputs, first.outputs, groups, weight, bias)
@@ -67,7 +68,8 @@ def compose(first: LinearMap, second: LinearMap) -> LinearMap | Why:
     def chained(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
         return _product(widened(left, fine[0], groups), widened(right, fine[1], groups), groups, shape, steps)
 
-    weight = Lazy(shape, chained, (first.weight, second.weight), "composition")
+    key = ("composition", first.axes, second.axes, groups, fine)
+    weight = once(key, shape, chained, (first.weight, second.weight), "composition")
     return LinearMap(axes, first.inputs, second.outputs, groups, weight, _carried(first, second))
 
 
@@ -93,7 +95,8 @@ def stacked(maps: Sequence[LinearMap]) -> LinearMap | Why:
             start += weight.shape[0]
         return result
 
-    weight = Lazy(shape, side_by_side, tuple(one.weight for one in maps), "stack")
+    key = ("stack", tuple(one.axes for one in maps))
+    weight = once(key, shape, side_by_side, tuple(one.weight for one in maps), "stack")
     return LinearMap(axes, first.inputs, outputs, 1, weight, _stacked_bias(maps, outputs))
 
 
@@ -119,7 +122,8 @@ def joined(maps: Sequence[LinearMap]) -> LinearMap | Why:
             start += weight.shape[1]
         return result
 
-    weight = Lazy(shape, side_by_side, tuple(one.weight for one in maps), "join")
+    key = ("join", tuple(one.axes for one in maps))
+    weight = once(key, shape, side_by_side, tuple(one.weight for one in maps), "join")
     biases = [one.bias for one in maps if one.bias is not None]
     bias = reduce(lambda a, b: a + b, biases) if biases else None
     return LinearMap(axes, inputs, first.outputs, 1, weight, bias)
@@ -130,8 +134,10 @@ def picked(one: LinearMap, start: int, end: int) -> LinearMap | Why:
     if one.groups != 1:
         return Why("it has groups, and a part of its outputs may not cut them evenly")
     shape = (end - start, *one.weight.shape[1:])
-    bias = None if one.bias is None else one.bias.apply((end - start,), lambda b: b[start:end], "part")
-    return replace(one, outputs=end - start, weight=one.weight.apply(shape, lambda w: w[start:end], "part"), bias=bias)
+    bias = None if one.bias is None else one.bias.apply((end - start,), lambda b: b[start:end], "part", start)
+    return replace(
+        one, outputs=end - start, weight=one.weight.apply(shape, lambda w: w[start:end], "part", start), bias=bias
+    )
 
 
 def _around(axes: Sequence[Axis]) -> Axis:
@@ -197,7 +203,7 @@ def _carried(first: LinearMap, second: LinearMap) -> Param | None:
         carried: NDArray[Any] = np.einsum("gom,gm->go", taps, np.asarray(bias, np.float64).reshape(groups, -1))
         return carried.reshape(rows)
 
-    moved = Lazy((rows,), through, (second.weight, first.bias), "bias")
+    moved = once(("through", groups), (rows,), through, (second.weight, first.bias), "bias")
     return moved if second.bias is None else second.bias + moved
 
 
@@ -211,7 +217,7 @@ def _stacked_bias(maps: Sequence[LinearMap], outputs: int) -> Param | None:
 
         return np.concatenate([np.asarray(b, np.float64) for b in biases])
 
-    return Lazy((outputs,), joined, parts, "stack")
+    return once("biases", (outputs,), joined, parts, "stack")
 
 
 def _at(places: Sequence[list[int]], rows: slice = slice(None)) -> Any:  # a slice is a value

@@ -18,6 +18,7 @@ from ..affine_nodes import AFFINE, Reading, forget, reading, why_not_read
 from ..affine_paths import Plan, backwards
 from ..affine_takers import take_behind
 from ..rewrite import Match, Miss, Rewrite
+from ..sharing import why_not_copied
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class FoldAffineBack(Rewrite[Back], name="fold_affine_back", root=AFFINE):
         "all that computes its input is convolutions, linear layers, norms and other such maps, read by it alone, and what"
         " stands between passes it on: no shift past zeros that are padded, no negative factor past a maximum"
     )
-    worth_when = "always: a node and a copy less"
+    worth_when = (
+        "always: a node and a copy less; into a weight that others hold with other numbers where the cost model says so"
+    )
 
     def match(self, edit: Editor, node: Node) -> Back | Miss | None:
         found = reading(edit, node)
@@ -43,7 +46,11 @@ class FoldAffineBack(Rewrite[Back], name="fold_affine_back", root=AFFINE):
             why = why_not_read(edit, node)
             return None if why is None else Miss(why)
         plan = backwards(edit, found.value, node.name, found.map)
-        return Miss(plan) if isinstance(plan, str) else Back(node, found, plan)
+        if isinstance(plan, str):
+            return Miss(plan)
+        takers = [(name, one.scale) for name, one in plan.taken]
+        why = why_not_copied(edit, self.worth, node, takers, behind=True)
+        return Back(node, found, plan) if why is None else Miss(why)
 
     def rewrite(self, edit: Editor, match: Back) -> None:
         take_out(edit, match.node, match.reading, match.plan)

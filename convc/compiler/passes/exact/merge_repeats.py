@@ -124,4 +124,4 @@ def _added(weight: Param, columns: tuple[int, ...]) -> Param:
                 result[:, at] += values[:, column]
         return result
 
-    return weight.apply(shape, add, "columns added")
+    return weight.apply(shape, add, "columns added", columns)
