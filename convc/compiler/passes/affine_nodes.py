@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..ir import Editor, Node, Stored, TensorType, constant
+from ..ir import Editor, Node, Op, Param, Stored, TensorType, constant
 from ..ops.arithmetic import Add, Div, Mul, Neg, Sub
 from ..ops.batch_norm import BatchNorm
 from ..ops.norm import Scale
 from ..ops.tensor import Constant, Parameter
 from .affine import Affine, flat
 from .statistics import scale_of, shift_of
-
-if TYPE_CHECKING:
-    pass
 
 # What may be an affine map: the roots of passes that look for them.
 AFFINE = (BatchNorm, Scale, Neg, Add, Sub, Mul, Div)
@@ -153,6 +149,28 @@ def write(edit: Editor, name: str, value: str, one: Affine) -> None:
         mean, var = constant(0.0, (channels,)), constant(1.0 - _EPS, (channels,))
         edit.set_params(name, bias=flat(wide.shift), running_mean=mean, running_var=var, **factors)
     forget(edit, name, numbers)
+
+
+def mapped(edit: Editor, name: str, value: str, one: Affine, like: Node) -> tuple[Node, dict[str, Param]]:
+    """A node that computes an affine map of a value, and its parameters by role, for `Editor.insert`."""
+    type_ = edit.type_of(value)
+    wide = one.on(1, type_.channels)
+    assert wide is not None
+    op: Op
+    held: dict[str, Param]
+    if wide.shift is None:
+        assert wide.scale is not None
+        op, held = Scale(), {"weight": flat(wide.scale)}
+    else:
+        op, held = BatchNorm(eps=_EPS, scale=wide.scale is not None), {"bias": flat(wide.shift)}
+        held |= {} if wide.scale is None else {"weight": flat(wide.scale)}
+        held |= {
+            "running_mean": constant(0.0, (type_.channels,)),
+            "running_var": constant(1.0 - _EPS, (type_.channels,)),
+        }
+    bound = op.bind(type_)
+    names = {role: f"{name}.{role}" for role in held}
+    return Node(name, bound, (value,), bound.infer(type_), names, like.origins, like.train_only), held
 
 
 def forget(edit: Editor, name: str, numbers: Sequence[str]) -> None:

@@ -216,11 +216,11 @@ def test_shared_weights_each_take_their_own() -> None:
         ("a = conv(x)\nb = scale(a)\noutput y = b\noutput z = a", "'a' is an output of the network as well"),
         ("a = relu(x)\nb = batch_norm(a)", "relu 'a' bends at 0, which a shift would move"),
         ("a = sigmoid(x)\nb = scale(a)", "sigmoid 'a' stands in the way"),
-        ("c = conv(x)\na = concat(c, x)\nb = scale(a)", "the input 'x' is before it"),
+        ("c = tanh(x)\na = concat(c, x)\nb = scale(a)", "the input 'x' is before it"),
         ("c = conv(x)\na = concat(c, c)\nb = scale(a)", "concat 'a' reads one value twice"),
         ("c = conv(x)\na = add(c, c)\nb = scale(a)", "add 'a' reads one value twice, or repeats one"),
         ("c = conv(x)\nd = relu(c)\na = concat(c, x)\nb = scale(a)\ny = concat(b, d)", "the input 'x' is before it"),
-        ("c = conv(x)\nd = conv(x)\ne = relu(c)\na = concat(d, c)\nb = scale(a)\ny = concat(b, e)", "'c' also feeds e"),
+        ("c = conv(x)\nd = tanh(x)\ne = relu(c)\na = concat(d, c)\nb = scale(a)\ny = concat(b, e)", "'c' also feeds e"),
         ("c = conv(x)\na = pad(c, padding=1)\nb = batch_norm(a)", "pad 'a' pads with zeros, which no shift reaches"),
         ("c = conv(x)\na = pad(c, padding=1, value=2)\nb = scale(a)", "pad 'a' pads with 2, which a map would change"),
         (
