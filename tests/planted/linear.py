@@ -62,6 +62,37 @@ def joins() -> Iterator[Mutant]:
     ):
         yield Mutant("merge_repeats", mistake, "exact.merge_repeats:_added", swap, before, "y")
 
+    parts = f"{IMAGE}\na = conv(x)\nr = tanh(x)\nc = concat(a, r)\ny = batch_norm(c)"
+    for mistake, place, swap in (
+        ("the part of another", "exact.fold_affine_back:in_parts", _other_part),
+        ("no part for the rest", "exact.fold_affine_back:in_parts", _no_rest),
+        ("shift of the part forgotten", "exact.fold_affine_back:mapped", _no_shift),
+    ):
+        yield Mutant("fold_affine_back", mistake, place, swap, parts, "y")
+
+
+def _other_part(found: Any) -> Any:
+    def in_parts(*where: Any) -> Any:
+        if (split := found(*where)) is None:
+            return None
+        (value, part), (_, taken) = split.rest[0], split.plan.taken[0]
+        split.plan.taken[0] = (split.plan.taken[0][0], part)
+        return replace(split, rest=((value, taken),))
+
+    return in_parts
+
+
+def _no_rest(found: Any) -> Any:
+    return lambda *where: replace(found(*where), rest=())
+
+
+def _no_shift(found: Any) -> Any:
+    def mapped(edit: Any, name: str, value: str, one: Any, like: Any) -> Any:
+        node, held = found(edit, name, value, one, like)
+        return node, {**held, "bias": held["bias"] * 0.0}
+
+    return mapped
+
 
 def _join(mistake: str, place: str, swap: Any) -> Mutant:
     before = "\nz = relu(x)\nc = concat(x, z)\nd = tanh(x)\na = conv(c, out=4)\nb = conv(d, kernel=1)\ny = sub(a, b)"
