@@ -61,6 +61,19 @@ def _joined(s: Sketch, ends: list[str]) -> str:
     return y
 
 
+def nested(s: Sketch, x: str) -> str:
+    """Branches of one value or two, with strangers among them, in a tree of sums and differences."""
+    groups = divisor(s, s.channels(x)) if s.chance(0.2) else 1
+    other = curve(s, x)
+    ends = [_branch(s, x, s.channels(x), groups, 1) for _ in range(s.one([2, 2, 3]))]
+    ends += [s.one([x, other, curve(s, x), _branch(s, other, s.channels(x), 1, 1)]) for _ in range(s.one([1, 2, 3]))]
+    s.random.shuffle(ends)
+    while len(ends) > 1:
+        at = s.random.randrange(len(ends) - 1)
+        ends[at : at + 2] = [s.put(s.one(["add", "add", "sub"]), *ends[at : at + 2])]
+    return ends[0]
+
+
 def mobile_one(s: Sketch, x: str) -> str:
     """Depthwise copies, a 1 x 1 and an identity, each behind its batch norm."""
     axes = s.axes(x)
@@ -108,6 +121,8 @@ def over_concat(s: Sketch, x: str) -> str:
     ends = [conv(s, x, stride=1, dilation=1, kernel=(3,) * s.axes(x), padding=1) for _ in range(s.one([1, 2]))]
     ends.append(x if s.chance(0.6) else curve(s, x))
     s.random.shuffle(ends)
+    if s.chance(0.15):
+        ends.append(ends[0])
     if s.chance(0.2) and len({s.channels(end) for end in ends}) == 1:
         y = s.put("concat", *ends, axis=2)
     else:
@@ -183,6 +198,6 @@ def pooled_branch(s: Sketch, x: str) -> str:
 
 
 BRANCHES: tuple[tuple[int, Piece], ...] = (
-    (10, rep_block), (3, mobile_one), (5, residual), (5, siblings), (5, over_concat), (4, split), (4, duplicates),
+    (10, rep_block), (4, nested), (3, mobile_one), (5, residual), (5, siblings), (5, over_concat), (4, split), (4, duplicates),
     (4, shared), (3, pooled_branch), (2, ghost),
 )  # fmt: skip

@@ -55,6 +55,8 @@ ROWS = (
     Row("squeeze", "conv conv global_avg_pool hardsigmoid mul relu"),
     Row("pad_conv", "conv"),
     Row("duplicate", "conv relu sigmoid"),
+    Row("two_inputs", "concat conv"),
+    Row("nested_sum", "add conv relu"),
 )
 
 

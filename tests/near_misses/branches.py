@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tests.near_misses.case import Formula, Held, NearMiss, reading
-from tests.near_misses.formulas import behind, dirac, norm, stacked, summed, uniform
+from tests.near_misses.formulas import behind, dirac, joined, norm, stacked, summed, uniform
 
 IMAGE = "input x: [N, 4, 8, 8]"
 
@@ -89,6 +89,26 @@ def read_branches() -> Iterator[NearMiss]:
         yield NearMiss(
             "sum of branches", f"{why} reads one", f"{IMAGE}\na = conv(x)\nb = conv(x)\ny = add(a, b)\n{reader}\noutput y = y",
             f"{IMAGE}\ny = conv(x)\n{careless}\noutput y = y", _both(),
+        )  # fmt: skip
+
+
+def nested() -> Iterator[NearMiss]:
+    """No sum of sums: something bends or multiplies between the two, or somebody else reads the inner one."""
+    head, short = f"{IMAGE}\na = conv(x)\ns = relu(x)\n", "b = conv(x)\n"
+    for why, lines, reader in (
+        ("a curve between", "p = add(a, s)\nc = tanh(p)\ny = add(c, b)", ""),
+        ("a gate between", "p = add(a, s)\nc = sigmoid(p)\ny = sub(b, c)", ""),
+        ("a product within", "p = mul(a, s)\ny = add(p, b)", ""),
+        ("a maximum within", "p = max(a, s)\ny = add(p, b)", ""),
+        ("a product without", "p = add(a, s)\ny = mul(p, b)", ""),
+        ("a quotient without", "p = add(a, s)\ny = div(p, b)", ""),
+        ("an output within", "p = add(a, s)\ny = add(p, b)", "output p = p\noutput y = y"),
+        ("the inner one is read", "p = add(a, s)\ny = add(p, b)", "w = relu(p)\noutput w = w\noutput y = y"),
+    ):  # fmt: skip
+        left = lines.replace("b, ", "").replace(", b", "")
+        yield NearMiss(
+            "sum of sums", why, f"{head}{short}{lines}\n{reader}", f"{head}{left}\n{reader}",
+            lambda p: summed(p, "a", "b", to="a"),
         )  # fmt: skip
 
 
@@ -193,6 +213,43 @@ def siblings() -> Iterator[NearMiss]:
     )  # fmt: skip
 
 
+def joins() -> Iterator[NearMiss]:
+    """A sum of convolutions of two values that is no convolution of their concat."""
+    two = f"{IMAGE}\ninput z: [N, 4, 8, 8]"
+    for why, one, other, join in (
+        ("shifted", "conv(x)", "conv(z, padding=[0, 1, 2, 1])", "add"),
+        ("dilated", "conv(x)", "conv(z, dilation=2)", "add"),
+        ("reflected", "conv(x)", "conv(z, padding_mode=reflect)", "add"),
+        ("in groups", "conv(x, groups=2, out=4)", "conv(z, groups=2, out=4)", "add"),
+        ("multiplied", "conv(x)", "conv(z)", "mul"),
+        ("the greater", "conv(x)", "conv(z)", "max"),
+        ("strides", "conv(x, kernel=5, padding=0)", "conv(z, stride=2)", "add"),
+    ):  # fmt: skip
+        grouped = ", groups=4, out=4" if "groups" in one else ", out=4"
+        kernel = ", kernel=5, padding=0" if "kernel=5" in one else ""
+        yield NearMiss(
+            "conv of a concat", why, f"{two}\na = {one}\nb = {other}\ny = {join}(a, b)",
+            f"{two}\nc = concat(x, z)\ny = conv(c{grouped}{kernel})",
+            _joined_groups if "groups" in one else lambda p: joined(p, "a", "b", to="y"),
+        )  # fmt: skip
+    for why, reader in (("a relu", "w = relu(b)\noutput w = w"), ("an output", "output w = b")):
+        yield NearMiss(
+            "conv of a concat", f"{why} reads one", f"{two}\na = conv(x)\nb = conv(z)\ny = add(a, b)\n{reader}\noutput y = y",
+            f"{two}\nc = concat(x, z)\ny = conv(c, out=4)\n{reading(reader, 'b', 'y')}\noutput y = y",
+            lambda p: joined(p, "a", "b", to="y"),
+        )  # fmt: skip
+    yield NearMiss(
+        "conv of a concat", "a curve behind one", f"{two}\na = conv(x)\nb = conv(z)\nr = relu(b)\ny = add(a, r)",
+        f"{two}\nc = concat(x, z)\ny = conv(c, out=4)", lambda p: joined(p, "a", "b", to="y"),
+    )  # fmt: skip
+
+
+def _joined_groups(p: Held) -> dict[str, np.ndarray]:
+    """What two convolutions in two groups each have, as if one in four groups were their sum."""
+    halves = [p[f"{name}.weight"] for name in ("a", "b")]
+    return {"y.weight": np.concatenate([w[:2] for w in halves]), "y.bias": p["a.bias"] + p["b.bias"]}
+
+
 def over_concats() -> Iterator[NearMiss]:
     """concat -> conv as a sum of convolutions of the parts: the parts must lie along the channels, and in order."""
     two = f"{IMAGE}\ninput z: [N, 4, 8, 8]"
@@ -212,8 +269,8 @@ def over_concats() -> Iterator[NearMiss]:
         lambda p: {"a.weight": p["y.weight"][:, :4], "b.weight": p["y.weight"][:, 4:]},
     )  # fmt: skip
     yield NearMiss(
-        "conv over concat", "a part twice", f"{IMAGE}\nc = concat(x, x)\ny = conv(c, out=4, bias=false)",
-        f"{IMAGE}\ny = conv(x, out=4, bias=false)", lambda p: {"y.weight": p["y.weight"][:, :4]},
+        "conv over concat", "a part and its curve", f"{IMAGE}\nr = relu(x)\nc = concat(x, r)\ny = conv(c, out=4, bias=false)",
+        f"{IMAGE}\ny = conv(x, out=4, bias=false)", lambda p: {"y.weight": p["y.weight"][:, :4] + p["y.weight"][:, 4:]},
     )  # fmt: skip
 
 
@@ -221,7 +278,9 @@ def near_misses() -> Iterator[NearMiss]:
     yield from other_grids()
     yield from other_joins()
     yield from read_branches()
+    yield from nested()
     yield from identities()
     yield from pools()
     yield from siblings()
+    yield from joins()
     yield from over_concats()

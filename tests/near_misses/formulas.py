@@ -85,6 +85,15 @@ def stacked(p: Held, *convs: str, to: str) -> Mapping[str, Array]:
     }
 
 
+def joined(p: Held, *convs: str, to: str) -> Mapping[str, Array]:
+    """Convolutions of several values as one of their concat, each in the middle of the largest kernel."""
+    kernel = [max(sizes) for sizes in zip(*(p[f"{c}.weight"].shape[2:] for c in convs), strict=True)]
+    return {
+        f"{to}.weight": np.concatenate([embedded(p[f"{c}.weight"], kernel) for c in convs], 1),
+        f"{to}.bias": np.asarray(sum(p[f"{c}.bias"] for c in convs)),
+    }
+
+
 def dirac(channels: int, kernel: Sequence[int]) -> Array:
     """The identity as a kernel."""
     return embedded(np.eye(channels).reshape(channels, channels, *[1] * len(kernel)), kernel)

@@ -19,6 +19,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *small.mutants(),
     *algebra.mutants(),
     *linear.linear(),
+    *linear.joins(),
 )
 
 

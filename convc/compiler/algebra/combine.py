@@ -2,9 +2,10 @@
 
     sum          taps at the same offsets add. Zeros outside are zeros to all, so any kernels over one stride fit.
     composition  offsets add: those of the second count steps of the first,  offset = first + stride of the first * second
-                 exact at the border where the second pads nothing, or where the first gives 0 outside: a pointwise map
-                 without a bias does
+                 exact at the border where the second pads nothing, or where the first gives 0 outside: without a bias it
+                 does along an axis on which it reads each place alone
     stacking     maps of one input side by side: their outputs concatenated
+    joining      the sum of maps of several inputs, as a map of these inputs concatenated
     selection    some outputs of a map
 
 Sums of products are made without BLAS, whose order of summation differs between processors: the same bytes everywhere.
@@ -19,7 +20,7 @@ from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from ..ir import Lazy, Param, constant
+from ..ir import Param, constant, once
 from .linear_map import Axis, LinearMap, Why, widened
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def total(maps: Sequence[LinearMap]) -> LinearMap | Why:
             result[_at(places)] += widened(weight, own, groups)
         return result
 
-    weight = Lazy(shape, added, tuple(one.weight for one in maps), "sum")
+    key = ("sum", axes, tuple(one.axes for one in maps), groups, tuple(fine))
+    weight = once(key, shape, added, tuple(one.weight for one in maps), "sum")
     biases = [one.bias for one in maps if one.bias is not None]
     bias = reduce(lambda a, b: a + b, biases) if biases else None
     return LinearMap(axes, first.inputs, first.outputs, groups, weight, bias)
@@ -53,7 +55,7 @@ def total(maps: Sequence[LinearMap]) -> LinearMap | Why:
 
 def compose(first: LinearMap, second: LinearMap) -> LinearMap | Why:
     """second(first(x)) as one map."""
-    if second.is_padded and not first.is_pointwise:
+    if any((b.begin or b.end) and not a.is_point for a, b in zip(first.axes, second.axes, strict=True)):
         return Why("the second pads what the first computes from more than one place: at the border that is no zero")
     if second.is_padded and first.has_bias():
         return Why("the second pads with zeros where the first would give its bias")
@@ -66,7 +68,8 @@ def compose(first: LinearMap, second: LinearMap) -> LinearMap | Why:
     def chained(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
         return _product(widened(left, fine[0], groups), widened(right, fine[1], groups), groups, shape, steps)
 
-    weight = Lazy(shape, chained, (first.weight, second.weight), "composition")
+    key = ("composition", first.axes, second.axes, groups, fine)
+    weight = once(key, shape, chained, (first.weight, second.weight), "composition")
     return LinearMap(axes, first.inputs, second.outputs, groups, weight, _carried(first, second))
 
 
@@ -92,8 +95,38 @@ def stacked(maps: Sequence[LinearMap]) -> LinearMap | Why:
             start += weight.shape[0]
         return result
 
-    weight = Lazy(shape, side_by_side, tuple(one.weight for one in maps), "stack")
+    key = ("stack", tuple(one.axes for one in maps))
+    weight = once(key, shape, side_by_side, tuple(one.weight for one in maps), "stack")
     return LinearMap(axes, first.inputs, outputs, 1, weight, _stacked_bias(maps, outputs))
+
+
+def joined(maps: Sequence[LinearMap]) -> LinearMap | Why:
+    """The sum of maps that read several values of one size and give maps of one size, as one map of their concat."""
+    first = maps[0]
+    if any(one.strides != first.strides for one in maps):
+        return Why(f"their strides differ: {', '.join(_x(one.strides) for one in maps)}")
+    if any(one.groups != 1 for one in maps):
+        return Why("they have groups: each output would read a part of each input, and these stand apart")
+    axes = tuple(_around([one.axes[k] for one in maps]) for k in range(len(first.axes)))
+    inputs = sum(one.inputs for one in maps)
+    shape = (first.outputs, inputs, *(axis.size for axis in axes))
+    spots = [[_spots(axis, one.axes[k]) for k, axis in enumerate(axes)] for one in maps]
+
+    def side_by_side(*weights: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
+        result, start = np.zeros(shape), 0
+        for weight, places in zip(weights, spots, strict=True):
+            columns = slice(start, start + weight.shape[1])
+            result[:, columns][_at(places)] = weight
+            start += weight.shape[1]
+        return result
+
+    key = ("join", tuple(one.axes for one in maps))
+    weight = once(key, shape, side_by_side, tuple(one.weight for one in maps), "join")
+    biases = [one.bias for one in maps if one.bias is not None]
+    bias = reduce(lambda a, b: a + b, biases) if biases else None
+    return LinearMap(axes, inputs, first.outputs, 1, weight, bias)
 
 
 def picked(one: LinearMap, start: int, end: int) -> LinearMap | Why:
@@ -101,8 +134,10 @@ def picked(one: LinearMap, start: int, end: int) -> LinearMap | Why:
     if one.groups != 1:
         return Why("it has groups, and a part of its outputs may not cut them evenly")
     shape = (end - start, *one.weight.shape[1:])
-    bias = None if one.bias is None else one.bias.apply((end - start,), lambda b: b[start:end], "part")
-    return replace(one, outputs=end - start, weight=one.weight.apply(shape, lambda w: w[start:end], "part"), bias=bias)
+    bias = None if one.bias is None else one.bias.apply((end - start,), lambda b: b[start:end], "part", start)
+    return replace(
+        one, outputs=end - start, weight=one.weight.apply(shape, lambda w: w[start:end], "part", start), bias=bias
+    )
 
 
 def _around(axes: Sequence[Axis]) -> Axis:
@@ -168,7 +203,7 @@ def _carried(first: LinearMap, second: LinearMap) -> Param | None:
         carried: NDArray[Any] = np.einsum("gom,gm->go", taps, np.asarray(bias, np.float64).reshape(groups, -1))
         return carried.reshape(rows)
 
-    moved = Lazy((rows,), through, (second.weight, first.bias), "bias")
+    moved = once(("through", groups), (rows,), through, (second.weight, first.bias), "bias")
     return moved if second.bias is None else second.bias + moved
 
 
@@ -182,7 +217,7 @@ def _stacked_bias(maps: Sequence[LinearMap], outputs: int) -> Param | None:
 
         return np.concatenate([np.asarray(b, np.float64) for b in biases])
 
-    return Lazy((outputs,), joined, parts, "stack")
+    return once("biases", (outputs,), joined, parts, "stack")
 
 
 def _at(places: Sequence[list[int]], rows: slice = slice(None)) -> Any:  # a slice is a value

@@ -1,7 +1,7 @@
 """Collects rewrites of a model, hands each over as a region to be proven, and commits them as a new model.
 
 Users are kept up to date after every step, so a sweep over a graph of n nodes costs about n. A parameter that two nodes share is
-copied when a rewrite sets it: a rewrite never has to ask who else holds the weight, and cannot break a stranger.
+copied when a rewrite sets it: a rewrite cannot break a stranger. What two nodes compute alike of one parameter is one again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..errors import Origin
 from .graph import Graph, Node
 from .model import Model
 from .op import Op
-from .param import Param
+from .param import Lazy, Param
 from .region import Recording, Region, Touched, border, in_order
 from .types import TensorType
 
@@ -31,6 +31,7 @@ class Editor:
         self._model = model
         self._nodes: dict[str, Node] = dict(graph.nodes)
         self._params: dict[str, Param] = dict(model.params)
+        self._named: dict[Param, str] = {value: name for name, value in model.params.items() if isinstance(value, Lazy)}
         self._trained = set(model.trained)
         self._outputs = dict(graph.outputs)
         self._train_outputs = dict(graph.train_outputs)
@@ -72,6 +73,10 @@ class Editor:
         """Parameters of a node by role, as they are now."""
         return {role: self._params[name] for role, name in self._nodes[node.name].params.items()}
 
+    def holders(self, param: str) -> tuple[str, ...]:
+        """The nodes that hold a parameter, in order of their names."""
+        return tuple(sorted(self._holders.get(param, ())))
+
     def __iter__(self) -> Iterator[Node]:
         return iter(list(self._nodes.values()))
 
@@ -110,14 +115,20 @@ class Editor:
         self._put(replace(node, inputs=inputs, type=node.op.infer(*map(self.type_of, inputs))))
 
     def set_params(self, name: str, /, **values: Param) -> None:
-        """Set parameters by role. A name that another node holds too is left to it: this node gets its own."""
+        """Set parameters by role. A name that another node holds too is left to it: this node gets its own.
+
+        A computed value that another node holds already is that parameter: it is stored once.
+        """
         self._touch(name)  # before the old values are gone
         node = self._nodes[name]
         wanted = node.op.params(*map(self.type_of, node.inputs))
         names = dict(node.params)
         for role, value in values.items():
-            names[role] = self._own_name(node, role)
-            self._set(names[role], value, role not in wanted or wanted[role].trained)
+            trained = role not in wanted or wanted[role].trained
+            also = {held for other, held in names.items() if other != role}
+            shared = self._shared_name(value, trained)
+            names[role] = shared if shared and shared not in also else self._own_name(node, role)
+            self._set(names[role], value, trained)
         self._put(replace(node, params=MappingProxyType(names)))
 
     def drop_params(self, name: str, *roles: str) -> None:
@@ -210,6 +221,8 @@ class Editor:
 
     def _set(self, name: str, value: Param, trained: bool) -> None:
         self._params[name] = value
+        if isinstance(value, Lazy):
+            self._named[value] = name
         (self._trained.add if trained else self._trained.discard)(name)
 
     def _put(self, node: Node) -> None:
@@ -230,6 +243,13 @@ class Editor:
             self._users.get(name, {}).pop(node.name, None)
         for held in node.params.values():
             self._holders[held].discard(node.name)
+
+    def _shared_name(self, value: Param, trained: bool) -> str | None:
+        """The parameter of a node that is the very same expression."""
+        name = self._named.get(value) if isinstance(value, Lazy) else None
+        if name is None or self._params.get(name) is not value or not self._holders.get(name):
+            return None
+        return name if (name in self._trained) == trained else None
 
     def _own_name(self, node: Node, role: str) -> str:
         wanted = node.params.get(role, f"{node.name}.{role}")

@@ -1,16 +1,19 @@
 """Parameters: stored arrays, or expressions over them that nobody has computed yet.
 
 A pass writes `weight * scale` and no number moves. Probe and lowering evaluate in float64, so a chain of folds rounds once.
+The same expression of the same parameters is one object as long as somebody holds it: what a shared weight becomes in several
+places stays one parameter.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakValueDictionary
 from zlib import crc32
 
 from .types import Init
@@ -51,14 +54,21 @@ class Param(ABC):
         return prod(self.shape)
 
     def reshape(self, *shape: int) -> Param:
-        return Lazy(shape, lambda a: a.reshape(shape), (self,), "reshape")
+        return once("reshape", shape, lambda a: a.reshape(shape), (self,), "reshape")
 
     def sqrt(self) -> Param:
-        return Lazy(self.shape, partial(_ufunc, "sqrt"), (self,), "sqrt")
+        return once("sqrt", self.shape, partial(_ufunc, "sqrt"), (self,), "sqrt")
 
-    def apply(self, shape: tuple[int, ...], function: Callable[[Array], Array], name: str) -> Param:
-        """Any other function of this tensor, which is handed to it in float64; `name` says what it does, for printing."""
-        return Lazy(shape, lambda a: function(_float64(a)), (self,), name)
+    def apply(
+        self, shape: tuple[int, ...], function: Callable[[Array], Array], name: str, key: Hashable | None = None
+    ) -> Param:
+        """Any other function of this tensor, which is handed to it in float64; `name` says what it does, for printing.
+
+        Functions of one `key` compute the same of the same tensor (see `once`).
+        """
+        if key is None:
+            return Lazy(shape, lambda a: function(_float64(a)), (self,), name)
+        return once((name, key), shape, lambda a: function(_float64(a)), (self,), name)
 
     def __add__(self, other: Param | float) -> Param:
         return _binary("add", self, other)
@@ -138,11 +148,30 @@ class Lazy(Param):
         return False
 
 
+# Expressions that are alive, by what they are of. One that is held holds its arguments: no other object has their ids.
+_ALIVE: WeakValueDictionary[Hashable, Param] = WeakValueDictionary()
+
+
+def once(
+    key: Hashable, shape: tuple[int, ...], function: Callable[..., Array], arguments: tuple[Param, ...], label: str
+) -> Param:
+    """A Lazy, the same object for the same `key`, shape and arguments; functions of one key must compute the same."""
+    whole = (key, shape, tuple(map(id, arguments)))
+    found = _ALIVE.get(whole)
+    if found is None:
+        found = _ALIVE[whole] = Lazy(shape, function, arguments, label)
+    return found
+
+
 def constant(value: float, shape: tuple[int, ...]) -> Param:
-    """A tensor with one value everywhere, which takes no memory."""
+    """A tensor with one value everywhere, which takes no memory; the same object for the same value and shape."""
     import numpy as np
 
-    return Stored(np.broadcast_to(np.float64(value), shape))
+    whole = ("constant", float(value), shape)
+    found = _ALIVE.get(whole)
+    if found is None:
+        found = _ALIVE[whole] = Stored(np.broadcast_to(np.float64(value), shape))
+    return found
 
 
 def fill(init: Init, shape: tuple[int, ...], key: int, seed: int) -> Array:
@@ -206,8 +235,8 @@ def _ufunc(name: str, *values: Array | float) -> Array:
 def _binary(name: str, left: Param, right: Param | float) -> Param:
     if not isinstance(right, Param):
         value = float(right)
-        return Lazy(left.shape, lambda a: _ufunc(name, a, value), (left,), f"{name} {value:g}")
-    return Lazy(_broadcast(left.shape, right.shape), partial(_ufunc, name), (left, right), name)
+        return once((name, value), left.shape, lambda a: _ufunc(name, a, value), (left,), f"{name} {value:g}")
+    return once(name, _broadcast(left.shape, right.shape), partial(_ufunc, name), (left, right), name)
 
 
 def _broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:

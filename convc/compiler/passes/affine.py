@@ -81,7 +81,7 @@ def _wide(vector: Param | None, size: int) -> Param | None:
     def repeat(values: NDArray[Any]) -> NDArray[Any]:
         return values.repeat(size)
 
-    return vector.apply((size,), repeat, "repeated")
+    return vector.apply((size,), repeat, "repeated", size)
 
 
 def flat(param: Param) -> Param:

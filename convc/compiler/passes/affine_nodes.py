@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..ir import Editor, Node, Stored, TensorType, constant
+from ..ir import Editor, Node, Op, Param, Stored, TensorType, constant
 from ..ops.arithmetic import Add, Div, Mul, Neg, Sub
 from ..ops.batch_norm import BatchNorm
 from ..ops.norm import Scale
 from ..ops.tensor import Constant, Parameter
 from .affine import Affine, flat
 from .statistics import scale_of, shift_of
-
-if TYPE_CHECKING:
-    pass
 
 # What may be an affine map: the roots of passes that look for them.
 AFFINE = (BatchNorm, Scale, Neg, Add, Sub, Mul, Div)
@@ -67,6 +63,27 @@ def _arithmetic(edit: Editor, node: Node) -> Reading | None:
     if whole is None or not known or len(known) < len(maps):
         return None
     return Reading(values[0], whole, tuple(value for value in held if value != values[0]))
+
+
+def why_not_read(edit: Editor, node: Node) -> str | None:
+    """Why arithmetic of one value with constants or parameters is no affine map per channel; None for anything else."""
+    held = [value for value in dict.fromkeys(node.inputs) if _is_held(edit, value)]
+    if not isinstance(node.op, Add | Sub | Mul | Div) or len({*node.inputs}) - len(held) != 1 or not held:
+        return None
+    wide = next((value for value in held if _number(edit, value, node.type.rank) is None), "")
+    if wide:
+        return f"the numbers of {wide!r}, {edit.type_of(wide)}, are not one for each place of one axis"
+    value = next(value for value in node.inputs if value not in held)
+    if edit.type_of(value) != node.type:
+        return f"it repeats {value!r}, {edit.type_of(value)}, to {node.type}"
+    if isinstance(node.op, Div) and node.inputs[0] in held:
+        return f"it divides by {value!r}: that is no affine map"
+    return "its numbers go along several axes, or one divides by 0"
+
+
+def _is_held(edit: Editor, value: str) -> bool:
+    node = edit.node(value)
+    return node is not None and isinstance(node.op, Constant | Parameter)
 
 
 def _with(node: Node, number: Affine, first: bool) -> Affine | None:
@@ -132,6 +149,28 @@ def write(edit: Editor, name: str, value: str, one: Affine) -> None:
         mean, var = constant(0.0, (channels,)), constant(1.0 - _EPS, (channels,))
         edit.set_params(name, bias=flat(wide.shift), running_mean=mean, running_var=var, **factors)
     forget(edit, name, numbers)
+
+
+def mapped(edit: Editor, name: str, value: str, one: Affine, like: Node) -> tuple[Node, dict[str, Param]]:
+    """A node that computes an affine map of a value, and its parameters by role, for `Editor.insert`."""
+    type_ = edit.type_of(value)
+    wide = one.on(1, type_.channels)
+    assert wide is not None
+    op: Op
+    held: dict[str, Param]
+    if wide.shift is None:
+        assert wide.scale is not None
+        op, held = Scale(), {"weight": flat(wide.scale)}
+    else:
+        op, held = BatchNorm(eps=_EPS, scale=wide.scale is not None), {"bias": flat(wide.shift)}
+        held |= {} if wide.scale is None else {"weight": flat(wide.scale)}
+        held |= {
+            "running_mean": constant(0.0, (type_.channels,)),
+            "running_var": constant(1.0 - _EPS, (type_.channels,)),
+        }
+    bound = op.bind(type_)
+    names = {role: f"{name}.{role}" for role in held}
+    return Node(name, bound, (value,), bound.infer(type_), names, like.origins, like.train_only), held
 
 
 def forget(edit: Editor, name: str, numbers: Sequence[str]) -> None:

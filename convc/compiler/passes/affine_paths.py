@@ -79,6 +79,35 @@ def backwards(edit: Editor, value: str, reader: str, one: Affine) -> Plan | str:
     return plan
 
 
+@dataclass(frozen=True)
+class Split:
+    """A map of a concat in parts: how some operands take theirs, and behind which a smaller map must stand."""
+
+    plan: Plan
+    rest: tuple[Step, ...]
+
+
+def in_parts(edit: Editor, value: str, reader: str, one: Affine) -> Split | None:
+    """How a map of a concat that `reader` alone reads can go into some of its operands; None where it cannot into any."""
+    concat = edit.node(value)
+    if concat is None or not isinstance(concat.op, Concat) or concat.op.axis != 1 or one.axis not in (1, None):
+        return None
+    if why_not_alone(edit, value, reader) is not None:
+        return None
+    steps = _parts(edit, concat, one)
+    if isinstance(steps, str):
+        return None
+    whole, rest = Plan([value]), list[Step]()
+    for operand, part in steps:
+        plan = backwards(edit, operand, value, part)
+        if isinstance(plan, str) or plan.fixed:
+            rest.append((operand, part))
+        else:
+            whole.passed += plan.passed
+            whole.taken += plan.taken
+    return Split(whole, tuple(rest)) if whole.taken else None
+
+
 def forwards(edit: Editor, value: str, one: Affine) -> Plan | str:
     """How all that reads `value` can read `one` of it instead, computed by themselves; why not, in words."""
     plan = Plan()

@@ -195,7 +195,7 @@ def through(op: Convolution, weight: Param, shift: Param) -> Param:
         total: NDArray[Any] = values.reshape(values.shape[0], -1).sum(1)
         return total
 
-    return columns.apply((weight.shape[0],), summed, "summed")
+    return columns.apply((weight.shape[0],), summed, "summed", 1)
 
 
 def offset(bias: Param | None, one: Affine) -> Param | None:

@@ -125,4 +125,4 @@ def taken(param: Param, axis: int, source: Layout, fill: float = 0.0) -> Param:
         np.moveaxis(result, axis, 0)[there] = np.moveaxis(values, axis, 0)[np.array(source)[there]]
         return result
 
-    return param.apply(shape, take, "rows" if axis == 0 else "columns")
+    return param.apply(shape, take, "rows" if axis == 0 else "columns", (axis, source, fill))

@@ -17,8 +17,10 @@ from ..ops.batch_norm import BatchNorm
 from ..ops.conv import Conv
 from ..ops.norm import Scale
 from ..ops.pool import AvgPool
-from .forms import only_reader
+from .forms import why_not_alone
 from .statistics import scale_of, shift_of
+
+LINEAR = (Conv, BatchNorm, Scale, AvgPool)
 
 # A longer chain of linear nodes than this is no branch that was trained side by side.
 _LONGEST = 6
@@ -39,7 +41,7 @@ class Chain:
 def linear_map(edit: Editor, node: Node) -> LinearMap | Why | None:
     """What a node computes of its input as a map; None for what is no linear operator at all."""
     op = node.op
-    if not isinstance(op, Conv | BatchNorm | Scale | AvgPool):
+    if not isinstance(op, LINEAR):
         return None
     x = edit.type_of(node.inputs[0])
     if x.rank < 3:
@@ -55,30 +57,54 @@ def linear_map(edit: Editor, node: Node) -> LinearMap | Why | None:
     return _mean(op, x.channels, rank)
 
 
-def chains(edit: Editor, value: str, reader: str) -> list[Chain]:
-    """Every way to see `value` as a map of something earlier, the shortest first: of itself, of what feeds its node, ...
+@dataclass(frozen=True)
+class Ways:
+    """Every way to see a value as a map of something earlier, the shortest first: of itself, of what feeds its node, ...
+
+    `end` is the node at which the last way begins, though it is linear as well, and `why` says in words why no way goes on.
+    """
+
+    chains: tuple[Chain, ...] = ()
+    end: Node | None = None
+    why: str = ""
+
+
+def ways(edit: Editor, value: str, reader: str, once: bool = True) -> Ways:
+    """The ways to see `value`, an operand of `reader`, and whether it is one `once`.
 
     What a merge takes out must be read by nobody but the chain, and `reader` at its end.
     """
     type_ = edit.type_of(value)
     if type_.rank < 3:
-        return []
+        return Ways()
     found = [Chain(value, identity(type_.channels, type_.rank - 2))]
     last, above = value, reader
     for _ in range(_LONGEST):
         node = edit.node(last)
-        if node is None or node.train_only or not only_reader(edit, last) or edit.users(last) != (above,):
-            break
-        one = linear_map(edit, node)
-        if not isinstance(one, LinearMap):
+        if node is None or node.train_only or not isinstance(node.op, LINEAR):
             break
         so_far = found[-1]
-        whole = compose(one, so_far.map) if so_far.nodes else one
-        if not isinstance(whole, LinearMap):
-            break
+        whole = _longer(edit, node, so_far, above, once or bool(so_far.nodes))
+        if isinstance(whole, Why):
+            return Ways(tuple(found), node, whole.reason)
         found.append(Chain(node.inputs[0], whole, (node, *so_far.nodes)))
         last, above = node.inputs[0], node.name
-    return found
+    return Ways(tuple(found))
+
+
+def _longer(edit: Editor, node: Node, so_far: Chain, above: str, once: bool) -> LinearMap | Why:
+    """The map of a chain with `node` before it."""
+    if not once:
+        return Why(f"{node.name!r} stands in the sum more than once")
+    if (shared := why_not_alone(edit, node.name, above)) is not None:
+        return Why(shared)
+    one = linear_map(edit, node)
+    if one is None or isinstance(one, Why):
+        return Why(f"{node.name!r} is no linear map") if one is None else Why(f"{node.name!r}: {one.reason}")
+    whole = compose(one, so_far.map) if so_far.nodes else one
+    return (
+        whole if isinstance(whole, LinearMap) else Why(f"{so_far.nodes[0].name!r} behind {node.name!r}: {whole.reason}")
+    )
 
 
 def become(edit: Editor, node: Node, base: str, one: LinearMap, others: Iterable[Node]) -> None:

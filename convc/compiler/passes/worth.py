@@ -9,7 +9,7 @@ node. Rates are round figures of one machine of each kind: what is decided by le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from ..errors import ShapeError
 from ..ir import Editor, Node, TensorType
+from ..ops.arithmetic import Add
+from ..ops.conv import Conv
 
 # Sizes at which dynamic dimensions are priced.
 BATCH, SPACE = 1, 224
@@ -99,18 +101,36 @@ def sizes(inputs: Mapping[str, TensorType]) -> dict[str, int]:
     return found
 
 
-def price(edit: Editor, nodes: Iterable[Node]) -> Price:
+def price(edit: Editor, nodes: Iterable[Node], given: Mapping[str, TensorType] | None = None) -> Price:
     """What nodes cost, present ones or planned ones whose inputs are present or planned too, at `sizes` of the network.
+
+    `given` types inputs that are planned, but not among the nodes.
 
     A planned node's parameters are taken from its operator. Dynamic sizes that 224 does not fit count as nothing.
     """
     planned = list(nodes)
     at = sizes(edit.inputs)
-    types = {node.name: node.type for node in planned}
+    types = dict(given or {}) | {node.name: node.type for node in planned}
     total = Price()
     for node in planned:
         total = total.plus(_one(node, [types.get(i) or edit.type_of(i) for i in node.inputs], at))
     return total
+
+
+def fuses(edit: Editor, part: Node, readers: Collection[str]) -> bool:
+    """Whether a sum stands behind a convolution that nobody else reads: runtimes make it part of that.
+
+    `readers` are the nodes of which one, and nobody else, reads that convolution now.
+    """
+    if not isinstance(part.op, Add):
+        return False
+    for value in part.inputs:
+        source = edit.node(value)
+        if source is None or not isinstance(source.op, Conv) or edit.is_output(value):
+            continue
+        if len(edit.users(value)) == 1 and edit.users(value)[0] in readers:
+            return True
+    return False
 
 
 def _one(node: Node, inputs: list[TensorType], at: Mapping[str, int]) -> Price:

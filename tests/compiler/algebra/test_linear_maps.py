@@ -18,6 +18,7 @@ from convc.compiler.algebra import (
     average,
     compose,
     identity,
+    joined,
     per_channel,
     picked,
     scaled,
@@ -97,6 +98,21 @@ def test_a_stack_gives_the_outputs_side_by_side(maps: list[LinearMap]) -> None:
     near(applied(one, x), torch.cat([applied(m, x) for m in maps], 1))
 
 
+@settings(deadline=None, max_examples=40)
+@given(summands())
+def test_a_join_of_several_values_gives_their_sum(maps: list[LinearMap]) -> None:
+    rng = np.random.default_rng(2)
+    values = [torch.from_numpy(rng.standard_normal((2, 4, *SIZE))) for _ in maps]
+    one = joined(maps)
+    if any(m.groups > 1 for m in maps):
+        assert isinstance(one, Why)
+        assert "groups" in one.reason
+        return
+    assert isinstance(one, LinearMap)
+    parts = [applied(m, x) for m, x in zip(maps, values, strict=True)]
+    near(applied(one, torch.cat(values, 1)), sum(parts[1:], parts[0]))
+
+
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[LinearMap, LinearMap]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -167,7 +183,7 @@ def test_identity_mean_affine_and_parts() -> None:
     assert isinstance(picked(drawn(rng, [axis(3)] * 2, 4, 6, 2, True), 2, 5), Why)
 
 
-@pytest.mark.parametrize("combine", [total, stacked])
+@pytest.mark.parametrize("combine", [total, stacked, joined])
 def test_maps_of_different_strides_do_not_combine(combine: Any) -> None:
     rng = np.random.default_rng(0)
     maps = [drawn(rng, [axis(1, stride)] * 2, 4, 4, 1, False) for stride in (1, 2)]

@@ -106,3 +106,19 @@ def test_a_value_that_thousands_read_takes_calls_in_proportion() -> None:
     few, many = calls(fan(100)), calls(fan(400))
     ratios = {name: round(many[name] / few[name], 2) for name in few}
     assert max(ratios.values()) < MOST, ratios
+
+
+def long_sum(terms: int) -> Model:
+    """One sum after the other: of branches of one value, and of strangers."""
+    lines, last = ["input x: [N, 4, 8, 8]", "c = conv(x)"], "c"
+    for i in range(terms):
+        branch = ("conv(x)", "tanh(x)", "conv(x, kernel=1)")[i % 3]
+        lines.append(f"r{i} = {branch}\ns{i} = {'sub' if i % 4 == 3 else 'add'}({last}, r{i})")
+        last = f"s{i}"
+    return graph("\n".join([*lines, f"z = relu({last})"]))
+
+
+def test_a_sum_of_hundreds_takes_calls_in_proportion() -> None:
+    few, many = calls(long_sum(60)), calls(long_sum(240))
+    ratios = {name: round(many[name] / few[name], 2) for name in few}
+    assert max(ratios.values()) < MOST, ratios

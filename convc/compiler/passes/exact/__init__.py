@@ -12,10 +12,12 @@ from .fold_constants import FoldConstants
 from .fold_pad import FoldPad
 from .fold_shuffle import FoldShuffle
 from .fuse_pointwise import FusePointwise
+from .join_summands import JoinSummands
 from .late_concat import LateConcat
 from .merge_branches import MergeBranches
 from .merge_equal import MergeEqual
 from .merge_picks import MergePicks
+from .merge_repeats import MergeRepeats
 from .merge_siblings import MergeSiblings
 from .name_activations import NameActivations
 from .narrow_pointwise import NarrowPointwise
@@ -34,10 +36,12 @@ __all__ = [
     "FoldPad",
     "FoldShuffle",
     "FusePointwise",
+    "JoinSummands",
     "LateConcat",
     "MergeBranches",
     "MergeEqual",
     "MergePicks",
+    "MergeRepeats",
     "MergeSiblings",
     "NameActivations",
     "NarrowPointwise",

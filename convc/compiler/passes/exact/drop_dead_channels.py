@@ -14,7 +14,7 @@ from ...ir import Editor, Model, Node
 from ...ops.conv import Conv
 from ..channels import Segment, picked, role
 from ..layouts import Layouts
-from ..rewrite import Match, Result, Rewrite
+from ..rewrite import Match, Miss, Result, Rewrite
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,19 @@ class DropDeadChannels(Rewrite[Living], name="drop_dead_channels", root=Conv):
             self._living.setdefault(segment, set()).update(channel - first for channel in living)
             first += segment.size
 
-    def match(self, edit: Editor, node: Node) -> Living | None:
+    def match(self, edit: Editor, node: Node) -> Living | Miss | None:
         kept = []
+        held = ""
         for segment in dict.fromkeys(self._layouts.segments(node.name)):
             living = self._living.get(segment, set())
-            if not segment.fixed and 0 < len(living) < len(self._layouts.of_segment(segment)):
+            count = len(self._layouts.of_segment(segment))
+            if not 0 < len(living) < count:
+                continue
+            if segment.fixed and not edit.is_output(node.name):
+                held = held or f"no node reads {count - len(living)} of its channels, but they stay: {segment.fixed}"
+            elif not segment.fixed:
                 kept.append((segment, tuple(sorted(living))))
-        return Living(node, tuple(kept)) if kept else None
+        return Living(node, tuple(kept)) if kept else Miss(held) if held else None
 
     def rewrite(self, edit: Editor, match: Living) -> None:
         self._layouts.change(edit, dict(match.kept))

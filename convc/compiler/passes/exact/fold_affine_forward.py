@@ -15,15 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...ir import Editor, Node
-from ...ops.norm import GroupNorm, InstanceNorm, LayerNorm
 from ..affine import Affine
 from ..affine_nodes import AFFINE, Reading, reading
 from ..affine_paths import Plan, backwards, forwards
 from ..affine_takers import own_axis, take_before
 from ..rewrite import Match, Miss, Rewrite
+from ..sharing import ENDING, why_not_copied
 from .fold_affine_back import take_out
-
-_NORMS = (LayerNorm, GroupNorm, InstanceNorm)
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,17 @@ class Forward(Match):
     plan: Plan
 
 
-class FoldAffineForward(Rewrite[Forward], name="fold_affine_forward", root=(*AFFINE, *_NORMS)):
+class FoldAffineForward(Rewrite[Forward], name="fold_affine_forward", root=(*AFFINE, *ENDING)):
     """Fold a batch norm, a scale, a norm's factor and offset, or arithmetic with constants into the nodes behind it."""
 
     exact_when = (
         "all that reads it is convolutions, linear layers, batch norms and other such maps, a shift meets no zeros that are"
         " padded, and what stands between passes it on"
     )
-    worth_when = "always: a node, or a norm's vectors, and a copy less"
+    worth_when = (
+        "always: a node, or a norm's vectors, and a copy less; into a weight that others hold with other numbers where the cost"
+        " model says so"
+    )
 
     def match(self, edit: Editor, node: Node) -> Forward | Miss | None:
         found = reading(edit, node)
@@ -50,7 +51,9 @@ class FoldAffineForward(Rewrite[Forward], name="fold_affine_forward", root=(*AFF
             return None
         plan = forwards(edit, node.name, one)
         if isinstance(plan, Plan):
-            return Forward(node, found, plan)
+            takers = [(name, taken.scale) for name, taken in plan.taken]
+            why = why_not_copied(edit, self.worth, node, takers, behind=False)
+            return Forward(node, found, plan) if why is None else Miss(why)
         back = None if found is None else backwards(edit, found.value, node.name, found.map)
         return Miss(f"before it, {back}; behind it, {plan}" if isinstance(back, str) else plan)
 
@@ -67,7 +70,7 @@ class FoldAffineForward(Rewrite[Forward], name="fold_affine_forward", root=(*AFF
 
 def _ending(edit: Editor, node: Node) -> Affine | None:
     """The map with which a norm ends; None for another node, or where the norm has none."""
-    if not isinstance(node.op, _NORMS):
+    if not isinstance(node.op, ENDING):
         return None
     held = edit.params_of(node)
     return Affine(own_axis(node), held.get("weight"), held.get("bias")) if held else None
@@ -75,7 +78,7 @@ def _ending(edit: Editor, node: Node) -> Affine | None:
 
 def _bare(edit: Editor, node: Node, plan: Plan) -> None:
     """Leave a norm without factor and offset."""
-    assert isinstance(node.op, _NORMS)
+    assert isinstance(node.op, ENDING)
     for name in (*plan.passed, *(name for name, _ in plan.taken), node.name):
         edit.include(name)
     if plan.fixed:

@@ -22,6 +22,7 @@ from ...ops.linear import Linear
 from ..affine import flat
 from ..affine_takers import per_output
 from ..rewrite import Match, Miss, Rewrite
+from ..sharing import why_not_copied
 from ..statistics import scale_of, shift_of
 
 Producer = Conv | ConvTranspose | Linear
@@ -40,7 +41,7 @@ class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
     exact_when = (
         "a conv, conv_transpose or linear (whose output features are the channels) feeds the batch norm, and it alone"
     )
-    worth_when = "always: one node and four vectors less"
+    worth_when = "always: one node and four vectors less; into a weight that others share where the cost model says so"
 
     def match(self, edit: Editor, node: Node) -> Folding | Miss:
         source = node.inputs[0]
@@ -56,7 +57,10 @@ class FoldBatchNorm(Rewrite[Folding], name="fold_batchnorm", root=BatchNorm):
         if isinstance(conv.op, Linear) and node.type.rank != 2:
             last = node.type.rank - 1
             return Miss(f"normalises axis 1 of {node.type}, but linear {source!r} writes axis {last}")
-        return Folding(node, conv)
+        assert isinstance(node.op, BatchNorm)
+        scale = scale_of(edit.params_of(node), node.op.eps)
+        why = why_not_copied(edit, self.worth, node, [(source, scale)], behind=True)
+        return Folding(node, conv) if why is None else Miss(why)
 
     def rewrite(self, edit: Editor, match: Folding) -> None:
         conv, bn = match.conv, match.node

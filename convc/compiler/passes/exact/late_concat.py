@@ -22,7 +22,7 @@ from ..channels import is_depthwise
 from ..forms import fresh, only_reader, planned, why_not_alone
 from ..layouts import taken
 from ..rewrite import Match, Miss, Rewrite
-from ..worth import Price, price
+from ..worth import Price, fuses, price
 
 # A node that takes over some of the channels, and its parameters by role.
 Part = tuple[Node, Mapping[str, Param]]
@@ -94,7 +94,10 @@ class LateConcat(Rewrite[Later], name="late_concat", root=(Add, Conv, AvgPool, M
         concat = planned(edit, fresh(edit, f"{node.name}/concat"), Concat(), tuple(given), node, given=given)
         after = price(edit, (*(one for one, _ in parts), concat))
         for one, _ in parts:
-            after = after.plus(_fused(edit, one, {c.name for c in gone}))
+            if fuses(edit, one, {c.name for c in gone}):
+                # It is part of the convolution, and reads one value.
+                whole = price(edit, (one,))
+                after = after.plus(Price(-whole.macs, -whole.bytes * 2 // 3, -1))
         verdict = self.worth.judge(price(edit, (*gone, node)), after)
         return Later(node, tuple(parts), concat) if verdict.pays else Miss(verdict.reason)
 
@@ -120,23 +123,6 @@ def _concat(edit: Editor, value: str) -> Node | None:
     return (
         node if node is not None and isinstance(node.op, Concat) and node.op.axis == 1 and node.type.rank > 2 else None
     )
-
-
-def _fused(edit: Editor, part: Node, gone: set[str]) -> Price:
-    """What a sum behind a convolution that nobody else reads costs less: it is part of the convolution, and reads one value."""
-    if not isinstance(part.op, Add):
-        return Price()
-    for value in part.inputs:
-        source = edit.node(value)
-        if (
-            source is not None
-            and isinstance(source.op, Conv)
-            and only_reader(edit, value)
-            and edit.users(value)[0] in gone
-        ):
-            whole = price(edit, (part,))
-            return Price(-whole.macs, -whole.bytes * 2 // 3, -1)
-    return Price()
 
 
 def _and(counts: list[int]) -> str:

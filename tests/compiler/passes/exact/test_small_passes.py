@@ -160,11 +160,16 @@ def test_a_convolution_does_not_write_what_nobody_reads() -> None:
         "c = conv(x, out=12)\na = slice(c, end=3)\nz = conv(c, out=2)\nt = tanh(a)\noutput y = t\noutput w = z",
         "c = conv(x, out=12)\na = slice(c, end=6)\nb = slice(c, start=6)\ny = mul(a, b)",
         "c = conv(x, out=12)\na = slice(c, end=3)\nt = tanh(a)\noutput y = t\noutput w = c",
-        "c = conv(x, out=12, groups=2)\na = slice(c, end=3)\nt = tanh(a)",
     ],
 )
 def test_channels_that_somebody_reads_stay(lines: str) -> None:
     assert refused(DropDeadChannels(), lines, "c") == ""
+
+
+def test_dead_channels_that_groups_hold_say_so() -> None:
+    lines = "c = conv(x, out=12, groups=2)\na = slice(c, end=3)\nt = tanh(a)"
+    found = refused(DropDeadChannels(), lines, "c")
+    assert found == "no node reads 9 of its channels, but they stay: conv 'c' writes them so"
 
 
 # -- name_activations
