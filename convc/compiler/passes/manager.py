@@ -23,7 +23,7 @@ from .rewrite import Rewrite
 
 ALLOWED = 1e-9
 # Proofs that run side by side; each holds its region's parameters in float64.
-WORKERS = 4
+WORKERS = 1
 
 
 class Probe(Protocol):
@@ -138,7 +138,7 @@ def prove_regions(
 ) -> float:
     """The largest error of a pass's regions; raises PassError at the first that passes 1e-9."""
     worst = 0.0
-    for region, error in zip(regions, _errors(probe, regions), strict=True):
+    for region, error in zip(regions, errors(probe, regions), strict=True):
         # Written so that a NaN fails too.
         if not error <= ALLOWED:
             raise PassError(
@@ -150,7 +150,7 @@ def prove_regions(
     return worst
 
 
-def _errors(probe: Probe, regions: Sequence[Region]) -> Iterator[float]:
+def errors(probe: Probe, regions: Sequence[Region]) -> Iterator[float]:
     """The error of each region in order. Regions know nothing of each other, so some are proven side by side."""
     if len(regions) < 2:
         yield from (_error(probe, region) for region in regions)
@@ -210,33 +210,33 @@ def _check_face(name: str, before: Graph, after: Graph) -> None:
 def _check_reach(name: str, before: Model, after: Model, regions: Sequence[Region]) -> None:
     """Outside the regions everything is as it was, save that a reader of a replaced value reads what stands for it."""
     inside = {node.name for region in regions for node in (*region.before, *region.after)}
-    stands = _stands(regions)
+    latest = stands(regions)
     for node in before.graph:
         if node.name in inside:
             continue
         now = after.graph.producer(node.name)
-        if now is None or not _same(node, now, before, after, stands):
+        if now is None or not _same(node, now, before, after, latest):
             raise PassError(f"{name} changed {node.name!r} without recording it")
     for node in after.graph:
         if node.name not in inside and node.name not in before.graph.nodes:
             raise PassError(f"{name} added {node.name!r} without recording it")
     for public, value in after.graph.outputs.items():
         was = before.graph.outputs[public]
-        if value != stands.get(was, was):
+        if value != latest.get(was, was):
             raise PassError(f"{name} changed what output {public!r} reads without recording it")
 
 
-def _same(old: Node, new: Node, before: Model, after: Model, stands: Mapping[str, str]) -> bool:
+def _same(old: Node, new: Node, before: Model, after: Model, latest: Mapping[str, str]) -> bool:
     if (old.op, old.type, old.params) != (new.op, new.type, new.params):
         return False
     if any(before.params[held] is not after.params[held] for held in old.params.values()):
         return False
-    return tuple(stands.get(value, value) for value in old.inputs) == new.inputs
+    return tuple(latest.get(value, value) for value in old.inputs) == new.inputs
 
 
-def _stands(regions: Sequence[Region]) -> dict[str, str]:
+def stands(regions: Sequence[Region]) -> dict[str, str]:
     """What each replaced value became in the end. Backwards, as what stood for a value may be replaced later."""
-    stands: dict[str, str] = {}
+    latest: dict[str, str] = {}
     for region in reversed(regions):
-        stands.update({old: stands.get(new, new) for old, new in region.outputs if old != new})
-    return stands
+        latest.update({old: latest.get(new, new) for old, new in region.outputs if old != new})
+    return latest

@@ -4,7 +4,8 @@ torch is imported on use: importing this costs nothing.
 """
 
 from .conditioning import rounding
+from .joined import joined
 from .proof import TorchProbe, whole
-from .randomise import randomised
+from .randomise import randomised, with_numbers
 
-__all__ = ["TorchProbe", "randomised", "rounding", "whole"]
+__all__ = ["TorchProbe", "joined", "randomised", "rounding", "whole", "with_numbers"]

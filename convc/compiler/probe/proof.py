@@ -17,6 +17,7 @@ from ..ir import Model, Region
 from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
 from .sizes import Plan, Side, plans, recorded, scaled
+from .structure import Plans
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +31,15 @@ _WHOLE = (64, 96, 128, 160, 192, 224, 256, 320)
 
 
 class TorchProbe:
-    """Proves regions, on dense values that follow from `seed` and the names of the border inputs."""
+    """Proves regions, on dense values that follow from `seed` and the names of the border inputs.
 
-    def __init__(self, seed: int = 0) -> None:
+    Sizes are chosen once for each structure of region, and regions that repeat a pattern are run at one (structure.py); with
+    `thorough`, every region is run at two.
+    """
+
+    def __init__(self, seed: int = 0, thorough: bool = False) -> None:
         self._seed = seed
+        self._plans = plans if thorough else Plans().of
 
     def max_error(self, region: Region) -> float:
         """The error of a region (see above), over one or two small sizes; 0 for one that nobody reads."""
@@ -43,7 +49,7 @@ class TorchProbe:
 
         sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
         numbers = Numbers()
-        return max(self._at(plan, sides, region.outputs, numbers) for plan in plans(region))
+        return max(self._at(plan, sides, region.outputs, numbers) for plan in self._plans(region))
 
     def _at(self, plan: Plan, sides: Sequence[Side], outputs: Sequence[tuple[str, str]], numbers: Numbers) -> float:
         error = _INFINITE
@@ -84,7 +90,7 @@ def whole_plans(model: Model, sides: Sequence[Side]) -> tuple[Plan, Plan]:
         return own, own
     largest = max(max(type_.at({})[2:]) for type_ in own.inputs.values() if type_.rank > 2)
     for size in _WHOLE:
-        inputs = scaled(model.graph.inputs, (size, size), 2) if size < largest else None
+        inputs = scaled(model.graph.inputs, (size, size), 1) if size < largest else None
         if inputs is not None and all(side.types(inputs) is not None for side in sides):
             return Plan(inputs, small=True), own
     return own, own
@@ -101,8 +107,7 @@ def _compared(
     """The error at a plan, and whether the side before is defined there (finite everywhere)."""
     from .float64 import Known, dense, one_thread, run
 
-    types = [side.types(plan.inputs) for side in sides]
-    if types[0] is None or types[1] is None:
+    if not plan.fits:
         return _INFINITE, True
     with one_thread():
         inputs = dense(plan.inputs, seed, positive, counts(sides[0].nodes))

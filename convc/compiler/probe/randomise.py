@@ -6,10 +6,11 @@ forgets one of the four would not be noticed. So such a model is proven a second
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from ..ir import Init, Model, Op, Param, Seeded
+from ..ir import Init, Lazy, Model, Op, Param, Region, Seeded
 from ..ops.batch_norm import BatchNorm
 from ..ops.conv import Conv
 from ..ops.conv_transpose import ConvTranspose
@@ -48,6 +49,29 @@ def randomised(model: Model, seed: int = 0) -> Model | None:
     if not found:
         return None
     return Model(model.graph, MappingProxyType({**model.params, **found}), model.trained)
+
+
+def with_numbers(regions: Iterable[Region], known: dict[int, Param]) -> list[Region]:
+    """The regions with other numbers: each parameter whose identity `known` has is that, in expressions too.
+
+    `known` grows by every expression met; what it is asked about must live as long as it.
+    """
+
+    def changed(params: Mapping[str, Param]) -> dict[str, Param]:
+        return {name: exchanged(param, known) for name, param in params.items()}
+
+    return [replace(r, params_before=changed(r.params_before), params_after=changed(r.params_after)) for r in regions]
+
+
+def exchanged(param: Param, known: dict[int, Param]) -> Param:
+    """A parameter with others in place of those that it is computed from."""
+    if id(param) not in known:
+        known[id(param)] = param
+        if isinstance(param, Lazy):
+            arguments = tuple(exchanged(one, known) for one in param.arguments)
+            if any(new is not old for new, old in zip(arguments, param.arguments, strict=True)):
+                known[id(param)] = replace(param, arguments=arguments)
+    return known[id(param)]
 
 
 def _says_nothing(param: Param, neutral: tuple[float, ...]) -> bool:
