@@ -16,10 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...ir import Editor, Node
+from ...ops.activation import Relu
 from ..affine_nodes import AFFINE, Reading, forget, mapped, reading, why_not_read, why_not_written
 from ..affine_paths import Plan, Step, backwards, forwards, in_parts
 from ..affine_takers import take_behind
-from ..forms import fresh
+from ..forms import fresh, only_reader
 from ..rewrite import Match, Miss, Rewrite
 from ..sharing import why_not_copied
 from ..worth import Price, price
@@ -42,7 +43,8 @@ class FoldAffineBack(Rewrite[Back], name="fold_affine_back", root=AFFINE):
         " stands between passes it on: no shift past zeros that are padded, no negative factor past a maximum"
     )
     worth_when = (
-        "always: a node and a copy less; into a weight that others hold with other numbers where the cost model says so"
+        "always: a node and a copy less; into a weight that others hold with other numbers, or into some parts of a"
+        " concat before a smaller map, where the cost model says so"
     )
 
     def match(self, edit: Editor, node: Node) -> Back | Miss | None:
@@ -67,7 +69,8 @@ class FoldAffineBack(Rewrite[Back], name="fold_affine_back", root=AFFINE):
         ):
             return Miss(why)
         left = [mapped(edit, fresh(edit, f"{node.name}/of"), value, one, node)[0] for value, one in split.rest]
-        verdict = self.worth.judge(price(edit, [node]), _sum(price(edit, [one]) for one in left))
+        before = Price() if _is_part_of_next(edit, node) else price(edit, [node])
+        verdict = self.worth.judge(before, _sum(price(edit, [one]) for one in left))
         if not verdict.pays:
             return Miss(f"{why}; others of the concat could take their part: {verdict.reason}")
         takers = [(name, one.scale) for name, one in split.plan.taken]
@@ -86,6 +89,12 @@ class FoldAffineBack(Rewrite[Back], name="fold_affine_back", root=AFFINE):
         for name, one in match.plan.taken:
             take_behind(edit, name, one)
             edit.add_origins(name, match.node.origins)
+
+
+def _is_part_of_next(edit: Editor, node: Node) -> bool:
+    """Whether a relu alone reads it: runtimes compute the two at once, which they do not past a concat."""
+    reader = edit.node(edit.users(node.name)[0]) if only_reader(edit, node.name) else None
+    return reader is not None and isinstance(reader.op, Relu)
 
 
 def _sum(prices: Iterable[Price]) -> Price:

@@ -70,12 +70,12 @@ def test_a_stranger_parts_two_rows_and_both_merge() -> None:
     assert convs(after) == [("a", 16), ("c", 16)]
 
 
-def test_narrow_siblings_are_cut_apart_though_a_wide_one_is_not() -> None:
-    """Two launches less for the copy of four channels; a thousand are dear to copy."""
+def test_siblings_that_are_cut_apart_are_all_or_none() -> None:
     lines = ["a = conv(x, out=2, kernel=1)", "b = conv(x, out=2, kernel=1)", "c = conv(x, out=1024, kernel=1)"]
     ends = [f"{name}r = relu({name})\noutput {name} = {name}r" for name in "abc"]
-    after, _ = optimised("\n".join(lines + ends), channels=512)
-    assert convs(after) == [("a.siblings", 4), ("c", 1024)]
+    after, done = optimised("\n".join(lines + ends), channels=512)
+    assert convs(after) == [("a", 2), ("b", 2), ("c", 1024)]
+    assert "'a', 'b', 'c' could merge: no faster" in reasons(done)
 
 
 def test_an_output_stays_and_the_others_merge() -> None:
