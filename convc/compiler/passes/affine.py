@@ -52,8 +52,13 @@ class Affine:
     def picked(self, channels: Sequence[int]) -> Affine:
         """Of the channels given, in their order; -1 is one that stays as it is."""
         places = tuple(channels)
-        scale = None if self.scale is None else taken(self.scale, 0, places, 1.0)
-        return replace(self, scale=scale, shift=None if self.shift is None else taken(self.shift, 0, places))
+        # One number may stand for all channels beside a vector, as the -1 of t - x does.
+        size = max(places, default=0) + 1
+        scale, shift = (
+            _wide(one, size) if one is not None and one.shape == (1,) else one for one in (self.scale, self.shift)
+        )
+        scale = None if scale is None else taken(scale, 0, places, 1.0)
+        return replace(self, scale=scale, shift=None if shift is None else taken(shift, 0, places))
 
     def shifts(self) -> bool:
         """Whether a shift is not 0. Looks at the numbers."""

@@ -48,6 +48,16 @@ def test_what_takes_its_part_takes_it(text: str, left: str, kept: str) -> None:
     assert done.records[0].rewrites == 1
 
 
+@pytest.mark.parametrize("right", ["conv(x, out=4)", "tanh(x)"])
+def test_one_sign_and_a_number_a_channel(right: str) -> None:
+    """t - x: the factor is -1 for all, the shift one a channel."""
+    count = 24 if "conv" in right else 26
+    text = f"a = conv(x, out=20)\nr = {right}\nc = concat(a, r)\nk = parameter(shape=[{count}, 1, 1])\ny = sub(k, c)\nz = tanh(y)"
+    after, done = optimised(text)
+    assert done.records[0].rewrites == 1
+    assert ("y/of_r" in after.graph.nodes) == ("tanh" in right)
+
+
 def test_a_map_that_all_take_leaves_nothing() -> None:
     after, _ = optimised("a = conv(x)\nb = conv(x)\nc = concat(a, b)\ny = batch_norm(c)\nz = relu(y)")
     assert operators(after) == "concat conv conv relu"

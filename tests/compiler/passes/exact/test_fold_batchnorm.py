@@ -152,4 +152,4 @@ def test_any_graph_keeps_its_function_through_every_pass(model: Model) -> None:
     assert whole(telling, done.model) < 1e-9
     record = next(record for record in done.records if record.name == "fold_affine_forward")
     left = {node.name for node in done.model.graph if isinstance(node.op, BatchNorm)}
-    assert left == {site for site, _ in record.misses}, "each one that is left has its reason"
+    assert left <= {site for site, _ in record.misses}, "each one that is left has its reason; others a later pass took"
