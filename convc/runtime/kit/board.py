@@ -92,3 +92,14 @@ def slim(one: dict[str, Any]) -> dict[str, Any]:
         "tid": one.get("tid"),
         "args": args,
     }
+
+
+def placed(session: Any) -> list[tuple[str, str, str]]:
+    """(node, operator, provider that took it) before fusion; empty where onnxruntime is too old to say."""
+    ask = getattr(session, "get_provider_graph_assignment_info", None)
+    parts = ask() if ask else []
+    return [(plain(node.name), plain(node.op_type), part.ep_name) for part in parts for node in part.get_nodes()]
+
+
+def plain(value: Any) -> str:
+    return str(value() if callable(value) else value)
