@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .cli_shared import OUT, finish, showing
+from .cli_shared import OUT, check_outputs, finish, showing
 
 _WHERE = click.option("--provider", metavar="cpu|cuda", help="Where to run.  [default: cuda where it loads, else cpu]")
 
@@ -34,6 +34,7 @@ def compare(a: str, b: str, html_to: str | None, **given: Any) -> None:
     from . import api
 
     names = ("provider", "threads", "batch", "size", "seconds", "seed", "fail_slower")
+    check_outputs({**given, "html_to": html_to}, "html_to", "json_to", keep=(a, b))
     with showing(given) as progress:
         report = api.compare(a, b, progress=progress, **{name: given[name] for name in names})
     if html_to is not None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .cli_shared import OUT, WEIGHTS, finish, showing, stacked, write_json
+from .cli_shared import OUT, WEIGHTS, check_outputs, finish, showing, stacked, write_json
 
 T = TypeVar("T")
 
@@ -94,6 +94,7 @@ def profile(model: str | None, **given: Any) -> None:
 
     if (model is None) == (given["saved"] is None):
         raise click.UsageError("profile takes SPEC_OR_MODEL to measure, or --from RESULT.json")
+    check_outputs(given, "html_to", "trace_to", "json_to", keep=(model, given["saved"]))
     found = _measured(model, given) if model is not None else api.read_result(Path(given["saved"]))
     if given["html_to"] is not None:
         found.to_html(given["html_to"])

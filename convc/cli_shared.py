@@ -68,10 +68,33 @@ def write_json(data: dict[str, Any], target: str) -> None:
     if target == "-":
         click.echo(text)
         return
-    from .compiler.artifacts import write_all
+    from .compiler.artifacts import write_one
 
-    path = Path(target)
-    write_all(path.parent, [(path.name, lambda sink: sink.write((text + "\n").encode()))])
+    write_one(target, (text + "\n").encode())
+
+
+def check_outputs(given: dict[str, Any], *names: str, keep: Sequence[str | Path | None] = ()) -> None:
+    """What cannot be written is said before anything is measured. Raises UsageError, OutputError.
+
+    names   the parameters that name a file; `keep` is what is read, never written over
+    """
+    from .compiler.artifacts import must_write
+
+    read = [Path(one) for one in keep if one is not None]
+    read += [file for one in read if one.is_dir() for file in one.iterdir() if file.is_file()]
+    seen: dict[Path, str] = {}
+    for name in names:
+        target = given[name]
+        option = f"--{name.removesuffix('_to')}"
+        if target is None or (target == "-" and name == "json_to"):
+            continue
+        if target == "-":
+            raise click.UsageError(f"{option} takes a file; only --json prints with -")
+        place = Path(target).absolute()
+        if place in seen:
+            raise click.UsageError(f"{seen[place]} and {option} name the same file: {target}")
+        seen[place] = option
+        must_write(target, read)
 
 
 def note(lines: Sequence[str]) -> None:

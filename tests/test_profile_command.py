@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -109,6 +110,27 @@ def test_a_mistake_ends_with_2_and_one_message(name: str, built: Path, capsys: p
     assert message in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
+
+
+OUTPUTS = {
+    "twice": (["--html", "x", "--json", "x"], "--html and --json name the same file: x"),
+    "stdout": (["--html", "-"], "--html takes a file"),
+    "no place": (["--trace", "model.onnx/x.json"], "cannot write model.onnx"),
+    "the model": (["--html", "model.onnx"], "it is what is being read"),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    name: str, built: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(built if built.is_dir() else built.parent)
+    monkeypatch.setattr("convc.api.measure", lambda *given: pytest.fail("it was measured"))
+    options, message = OUTPUTS[name]
+    before = sorted(os.listdir())
+    assert main(["profile", ".", *options]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(os.listdir()) == before
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

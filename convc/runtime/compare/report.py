@@ -58,10 +58,9 @@ class Comparison:
 
     def to_html(self, path: str | Path) -> None:
         """Write the page. Raises OutputError."""
-        from ...compiler.artifacts import write_all
+        from ...compiler.artifacts import write_one
 
-        target = Path(path)
-        write_all(target.parent, [(target.name, lambda sink: sink.write(self.html().encode()))])
+        write_one(path, self.html().encode())
 
     def html(self) -> str:
         """One page that works offline."""

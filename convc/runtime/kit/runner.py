@@ -215,7 +215,7 @@ def open_session(ort: Any, model: str, args: argparse.Namespace, prefix: str = "
 
 
 def must_stay(nodes: list[tuple[str, str, str]], provider: str, on_host: list[str]) -> None:
-    """A time of nodes that onnxruntime moved to another provider in silence is no time of this one; sums of sizes belong there."""
+    """Nodes that onnxruntime moved elsewhere in silence give no time of this provider; `on_host` are sums of sizes."""
     strays = [one for one in nodes if one[2] != ENGINES[provider] and one[0] not in on_host]
     if strays:
         listed = "".join("\n  {}  {}  on {}".format(*one) for one in strays[:12])
