@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .cli_shared import OUT, check_outputs, finish, showing
+from .cli_shared import OUT, Number, check_outputs, finish, showing
 
 _WHERE = click.option("--provider", metavar="cpu|cuda", help="Where to run.  [default: cuda where it loads, else cpu]")
 
@@ -18,7 +18,7 @@ _WHERE = click.option("--provider", metavar="cpu|cuda", help="Where to run.  [de
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0 leaves it to ONNX Runtime.")
 @click.option("--batch", type=click.IntRange(1), help="Batch size.  [default: 1, or what the models fix]")
 @click.option("--size", metavar="224|192x256", help="Spatial size of the input.  [default: the models' own]")
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=7.0, show_default=True, help="Time to measure.")
+@click.option("--seconds", type=Number(0.1, 3600), default=7.0, show_default=True, help="Time to measure.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of the inputs and of the order of the runs."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,16 @@ from typing import Any
 import click
 
 Option = Callable[[Any], Any]
+
+
+class Number(click.FloatRange):
+    """A range without NaN, which compares with nothing and so lies in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
 
 
 def stacked(*options: Option) -> Option:

@@ -94,6 +94,13 @@ def test_cuda_where_there_is_none_ends_with_4_before_anything_is_built(capsys: p
 MISTAKES = {
     "batch": (["--batch", "x"], "--batch is 'x'"),
     "zero batch": (["--batch", "1,0"], "'0' is no number above 0"),
+    "huge batch": (["--batch", "100000000"], "above 0 and at most 1048575"),
+    "odd batch": (["--batch", "\u00b2"], "is no number above 0"),
+    "odd size": (["--size", "\u00b2"], "one to three numbers from 1 to 1048575"),
+    "warm-up that is no number": (["--warmup", "nan"], "nan is no number"),
+    "limit that is no number": (["--max-latency-ms", "nan"], "nan is no number"),
+    "endless warm-up": (["--warmup", "inf"], "inf is no number"),
+    "no memory": (["--gpu-memory", "0"], "x>=1"),
     "threads": (["--threads", "-1"], "--threads is '-1'"),
     "size": (["--size", "dynamic"], "a measurement needs numbers"),
     "another size": (["--size", "64"], "axis 2 is fixed"),
