@@ -19,7 +19,7 @@ import click
 
 from .cli_compare import bundle, compare
 from .cli_profile import profile
-from .cli_shared import OUT, SHAPE, WEIGHTS, finish, load, note, showing, write_json
+from .cli_shared import OUT, SHAPE, WEIGHTS, finish, load, note, showing, visible, write_json
 from .compiler.errors import ConvcError
 from .version import __version__
 
@@ -128,7 +128,7 @@ def check(specs: Sequence[str], **given: Any) -> None:
             rows.append({"spec": spec, **api.network_summary(net)})
         except ConvcError as error:
             failed = failed or error
-            click.echo(error.render(), err=True)
+            click.echo(visible(error.render()), err=True)
             rows.append({"spec": spec, "ok": False, "error": str(error)})
     if given["json_to"] is not None:
         write_json({"schema_version": 1, "specs": rows}, given["json_to"])
@@ -268,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except ConvcError as error:
-        click.echo(error.render(), err=True)
+        click.echo(visible(error.render()), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: nothing was written", err=True)

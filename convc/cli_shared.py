@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,12 @@ def finish(text: str, data: dict[str, Any], given: dict[str, Any]) -> None:
     if given["json_to"] is not None:
         write_json(data, given["json_to"])
     if given["json_to"] != "-" and not given["quiet"]:
-        click.echo(text)
+        click.echo(visible(text))
+
+
+def visible(text: str) -> str:
+    """Control characters as their escapes: a name out of a foreign file must not steer the terminal."""
+    return "".join(char if char in "\n\t" or unicodedata.category(char) != "Cc" else ascii(char)[1:-1] for char in text)
 
 
 def write_json(data: dict[str, Any], target: str) -> None:

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from onnx import helper
 
 import convc
 from convc.cli import main
 from convc.compiler.errors import ModelError, ThresholdError, UsageError
 from convc.runtime import providers
 from convc.runtime.profile.record import Profile
+from tests.runtime.models import model, save, tensor
 
 QUICK = ["--provider", "cpu", "--threads", "1", "--duration", "0.05", "--warmup", "1", "--no-roofline"]
 without_cuda = pytest.mark.skipif("cuda" in providers.available(), reason="this onnxruntime has a CUDA provider")
@@ -138,6 +140,15 @@ def test_what_cannot_be_written_is_said_before_anything_is_measured(
     assert main(["profile", ".", *options]) == 2
     assert message in capsys.readouterr().err
     assert sorted(os.listdir()) == before
+
+
+def test_a_name_in_a_model_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = helper.make_node("Relu", ["x"], ["y"], name="\x1b[31mred\x07")
+    path = save(model([node], [tensor("x", ("N", 3))], [tensor("y", ("N", 3))]), tmp_path / "odd.onnx")
+    assert main(["profile", str(path), *QUICK]) == 0
+    said = capsys.readouterr().out
+    assert "\\x1b[31mred\\x07" in said
+    assert not {"\x1b", "\x07"} & set(said)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
 import json
 import os
 import platform
@@ -49,6 +52,26 @@ def text_of(path: str) -> str:
             return stream.read()
     except OSError:
         return ""
+
+
+def prepare_cuda(ort: Any) -> None:
+    """CUDA and cuDNN that pip installed lie where no loader looks; what fails to load is told once, by us."""
+    ort.set_default_logger_severity(4)
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+
+
+def missing_library(package: str, provider: str) -> str:
+    """What the loader says of onnxruntime's library for the provider; empty where it loads, or is not there by that name."""
+    path = os.path.join(os.path.dirname(package), "capi", f"libonnxruntime_providers_{provider}.so")
+    if not os.path.exists(path):
+        return ""
+    try:
+        ctypes.CDLL(path)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def profiled(

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .board import machine_state, placed, profiled
+from .board import machine_state, missing_library, placed, prepare_cuda, profiled
 from .figures import latency, steady, timed, warm, warnings_of
 
 ENGINES = {
@@ -190,6 +190,8 @@ def open_session(ort: Any, model: str, args: argparse.Namespace, prefix: str = "
     if engine not in ort.get_available_providers():
         have = ", ".join(ort.get_available_providers())
         raise Problem(4, f"this onnxruntime has no {engine}; it has {have}")
+    if args.provider in ("cuda", "tensorrt"):
+        prepare_cuda(ort)
     options = ort.SessionOptions()
     # Its errors arrive as exceptions, and are told once.
     options.log_severity_level = 4
@@ -202,15 +204,14 @@ def open_session(ort: Any, model: str, args: argparse.Namespace, prefix: str = "
     chain = [(engine, given)] + ([] if args.provider == "cpu" else [(ENGINES["cpu"], {})])
     start = time.perf_counter()
     try:
-        session = ort.InferenceSession(model, options, providers=chain)
+        session = ort.InferenceSession(model, options, providers=chain, enable_fallback=0)
     except Exception as error:
         code = 4 if args.provider != "cpu" else 2
         raise Problem(code, f"the model does not load on {args.provider}: {first_line(error)}") from error
     took = (time.perf_counter() - start) * 1e3
     if session.get_providers()[0] != engine:
-        raise Problem(
-            4, f"onnxruntime left {engine} for {session.get_providers()[0]}: a library of the device is missing"
-        )
+        why = missing_library(ort.__file__, args.provider) or "its driver or a library of it does not load"
+        raise Problem(4, f"onnxruntime left {engine} for {session.get_providers()[0]}: {why}")
     return session, took
 
 

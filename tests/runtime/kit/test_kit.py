@@ -21,6 +21,7 @@ import convc
 from convc.api.side_by_side import read_result
 from convc.cli import main
 from convc.compiler.errors import ModelError, OutputError, UsageError
+from convc.runtime.kit import board as board_file
 from convc.runtime.kit import figures, runner
 from convc.runtime.kit.assemble import assembled
 from convc.runtime.kit.bundle import UNPROVEN, bundle
@@ -272,6 +273,15 @@ def test_nodes_that_left_the_provider_are_listed_with_exit_4() -> None:
     ) as caught:
         runner.must_stay(nodes, "cuda", ["size"])
     assert caught.value.code == 4
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "onnxruntime" / "capi"
+    folder.mkdir(parents=True)
+    (folder / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
+    said = board_file.missing_library(str(tmp_path / "onnxruntime" / "__init__.py"), "cuda")
+    assert "libonnxruntime_providers_cuda.so" in said
+    assert board_file.missing_library(str(tmp_path / "onnxruntime" / "__init__.py"), "tensorrt") == ""
 
 
 def test_the_runner_records_who_took_the_nodes(once: tuple[Path, object]) -> None:
