@@ -65,6 +65,21 @@ def test_the_table_shows_layers_closure_and_lines(built: Path, capsys: pytest.Ca
     assert "█" in text
 
 
+def test_the_table_has_multiply_accumulates_and_bytes_of_every_layer(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", str(built), *QUICK, "--rows", "0", "--json", str(tmp_path / "r.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = [line for line in lines if line.startswith("  layer ")]
+    table = json.loads((tmp_path / "r.json").read_text())["points"][0]["layers"]["rows"]
+    assert len(table) > 5
+    for row in table:
+        (line,) = [one for one in lines if one.startswith(f"  {row['layer']} ")]
+        shown = [line[: head.index(name) + len(name)].split()[-1] for name in ("MMACs", "MB")]
+        assert shown[1] == f"{row['bytes'] / 1e6:.2f}"
+        assert not row["macs"] or shown[0] == f"{row['macs'] / 1e6:.2f}"
+
+
 def test_a_median_over_the_limit_ends_with_5_and_still_prints(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", str(built), *QUICK, "--layers", "none", "--max-latency-ms", "0.000001"]) == 5
     said = capsys.readouterr()

@@ -56,6 +56,7 @@ def test_the_layer_table_shows_the_records_times(browser: Browser) -> None:
     assert [cell.split(" %")[0] for cell in seen.cells("layers", 4)] == [
         f"{100 * row.time_ms / table.sum_ms:.1f}" for row in best
     ]
+    assert seen.attribute("layers", 6, "data-v") == [str(row.bytes) for row in best]
     assert f"{given.points[0].latency.p50_ms:.1f} <small>ms" in seen.dom
     assert f"closure {100 * table.closure:.1f} %" in seen.dom
     assert _sections(seen) == ["latency", "layers", "roofline", "network", "machine"]
