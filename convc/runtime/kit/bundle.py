@@ -103,6 +103,10 @@ def bundle(
     target = Path(kit) if kit is not None else source.with_name(f"{source.resolve().name}-kit")
     if target.exists() and source.resolve() == target.resolve():
         raise UsageError(f"{target}: is the build folder itself", hint="choose another folder with -o")
+    if (target / MANIFEST).exists():
+        raise UsageError(
+            f"{target}: is a build folder, whose model would be replaced", hint="choose another folder with -o"
+        )
     plain = Session(source / MODEL, "cpu", level="off", spinning=False)
     shapes = shapes_for(plain.inputs, batch or _batch(plain.inputs), size)
     feeds = random_feeds(plain.inputs, shapes, seed, available_bytes())

@@ -378,6 +378,12 @@ def test_a_kit_is_not_written_over_its_build(build: Path, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         bundle(build, tmp_path / "file")
+    other = convc.build("lenet5", tmp_path / "other", seed=1, verify=False)
+    before = other.path.read_bytes()
+    with pytest.raises(UsageError, match="is a build folder, whose model would be replaced"):
+        bundle(build, other.folder)
+    assert other.path.read_bytes() == before
+    assert not (other.folder / "kit.json").exists()
 
 
 def test_the_command_prints_what_to_do_next(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
