@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from convc.compiler.compile import compile_model, prove
 from convc.compiler.errors import PassError
 from convc.compiler.passes import PassManager
 from convc.compiler.probe import TorchProbe
@@ -32,4 +33,12 @@ def test_a_mistake_is_caught_with_its_pass_and_node(mutant: Mutant, monkeypatch:
     mutant.plant(monkeypatch)
     with pytest.raises(PassError) as caught:
         PassManager([mutant.a_pass()], TorchProbe()).run(model)
-    assert re.match(rf"{mutant.of} .*'{re.escape(mutant.site)}'", caught.value.message), caught.value.message
+    assert _names(caught.value, mutant), caught.value.message
+    # A build proves rewrites that meet as one: it is not fooled, and names them just so.
+    with pytest.raises(PassError) as caught:
+        prove(compile_model(model, level=0, enable=(mutant.of,), cost_model=False))
+    assert _names(caught.value, mutant), caught.value.message
+
+
+def _names(error: PassError, mutant: Mutant) -> bool:
+    return re.match(rf"{mutant.of} .*'{re.escape(mutant.site)}'", error.message) is not None

@@ -31,7 +31,7 @@ from .exact import (
     NarrowPointwise,
     PullStrides,
 )
-from .layout import AlignChannels, ChannelsFirst, WidenGates
+from .layout import AlignChannels, ChannelsFirst, EnterBlocks, WidenGates
 from .manager import ALLOWED, Optimised, PassManager, PassRecord, Probe, prove
 from .rewrite import Match, Miss, Result, Rewrite
 from .worth import WORTHS, Price, Verdict, Worth, price
@@ -76,7 +76,7 @@ PIPELINES: tuple[Pipeline, ...] = (O0, O1, O2, O3)
 
 # What follows from O2 on, for one runtime alone: exact everywhere, and measured to pay there.
 TARGETS: Mapping[str, Pipeline] = MappingProxyType(
-    {"generic": (), "ort-cpu": (ChannelsFirst(), AlignChannels(), WidenGates()), "ort-cuda": ()}
+    {"generic": (), "ort-cpu": (ChannelsFirst(), AlignChannels(), WidenGates(), EnterBlocks()), "ort-cuda": ()}
 )
 
 # Every pass by name, in the order in which they run.

@@ -138,11 +138,14 @@ def _before(edit: Editor, node: Node, one: Affine, plan: Plan) -> list[Step] | s
     source = node.inputs[0] if node.inputs else ""
     if isinstance(op, Transpose):
         return [(source, one if one.axis is None else one.along(op.perm[one.axis]))]
-    if one.axis == 1 and source and (channels := _picks(edit, node)) is not None:
+    if one.axis in (1, None) and source and (channels := _picks(edit, node)) is not None:
         if len({*channels}) < len(channels):
             return f"{op.name} {node.name!r} takes some channels more than once"
+        # One number for all is one for each that is chosen: others may choose the rest.
+        wide = one.on(1, len(channels))
+        assert wide is not None
         places = {channel: i for i, channel in enumerate(channels)}
-        return [(source, one.picked([places.get(c, -1) for c in range(edit.type_of(source).channels)]))]
+        return [(source, wide.picked([places.get(c, -1) for c in range(edit.type_of(source).channels)]))]
     why = _minds(edit, node, one, plan)
     return [(source, one)] if why is None else why
 

@@ -16,7 +16,7 @@ from ..errors import PassError
 from ..ir import Model, Region
 from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
-from .sizes import Plan, Side, recorded, scaled
+from .sizes import Plan, Side, plans, recorded, scaled
 from .structure import Plans
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ _WHOLE = (64, 96, 128, 160, 192, 224, 256, 320)
 class TorchProbe:
     """Proves regions, on dense values that follow from `seed` and the names of the border inputs.
 
-    Sizes are chosen once for each structure of region (structure.py).
+    Sizes are chosen once for each structure of region, and regions that repeat a pattern are run at one (structure.py); with
+    `thorough`, every region is run at two.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, thorough: bool = False) -> None:
         self._seed = seed
-        self._plans = Plans()
+        self._plans = plans if thorough else Plans().of
 
     def max_error(self, region: Region) -> float:
         """The error of a region (see above), over one or two small sizes; 0 for one that nobody reads."""
@@ -48,7 +49,7 @@ class TorchProbe:
 
         sides = (Side(region.before, region.params_before), Side(region.after, region.params_after))
         numbers = Numbers()
-        return max(self._at(plan, sides, region.outputs, numbers) for plan in self._plans.of(region))
+        return max(self._at(plan, sides, region.outputs, numbers) for plan in self._plans(region))
 
     def _at(self, plan: Plan, sides: Sequence[Side], outputs: Sequence[tuple[str, str]], numbers: Numbers) -> float:
         error = _INFINITE

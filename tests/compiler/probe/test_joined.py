@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from convc.compiler import compile as compiling
 from convc.compiler.compile import Compiled, aliases, compile_model, prove
 from convc.compiler.errors import PassError
 from convc.compiler.ir import Editor, Model
@@ -156,3 +157,12 @@ def test_the_whole_pipeline_agrees_with_proofs_one_by_one() -> None:
     apart = PassManager(O2, TorchProbe()).run(model).records
     together = prove(compile_model(model)).records
     assert [(one.name, one.sites) for one in apart] == [(one.name, one.sites) for one in together]
+
+
+def test_what_is_left_out_because_of_a_number_is_no_reason_to_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The norm's offset is 0, so the convolution gets none: with another number in its place that would be wrong."""
+    fresh = graph(f"{HEAD}n = layer_norm(x, axis=channel)\nc = conv(n, kernel=1)\nr = relu(c)\nb = batch_norm(r)")
+    monkeypatch.setattr(compiling, "_one_by_one", lambda *_: pytest.fail("proven one by one"))
+    done = compile_model(fresh)
+    assert ("n",) in [record.sites for record in done.records]
+    assert max(record.max_error or 0 for record in prove(done).records) < 1e-12

@@ -350,3 +350,11 @@ def test_neutral_statistics_are_replaced_by_variances_above_zero() -> None:
     assert isinstance(fresh.params["b.running_var"], Seeded)
     assert fresh.params["b.running_var"].evaluate().min() > 0.4
     assert fresh.params["b.running_mean"].evaluate().std() > 0.1
+
+
+def test_a_region_that_costs_too_much_is_run_where_each_tap_just_meets_data() -> None:
+    region = folded(
+        "input x: [N, 512, 65, 65]\nc = conv(x, out=512, dilation=36, padding=36, bias=false)\nb = batch_norm(c)"
+    )
+    assert shapes(region) == [{"x": "[1, 512, 38, 38]"}]
+    assert TorchProbe().max_error(region) < 1e-12

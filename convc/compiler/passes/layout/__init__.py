@@ -2,6 +2,7 @@
 
 from .align_channels import AlignChannels
 from .channels_first import ChannelsFirst
+from .enter_blocks import EnterBlocks
 from .widen_gates import WidenGates
 
-__all__ = ["AlignChannels", "ChannelsFirst", "WidenGates"]
+__all__ = ["AlignChannels", "ChannelsFirst", "EnterBlocks", "WidenGates"]

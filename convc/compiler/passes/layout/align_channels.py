@@ -24,12 +24,12 @@ from ...ops.conv import Conv
 from ...ops.global_pool import GlobalAvgPool, GlobalMaxPool
 from ...ops.join import Concat
 from ...ops.pool import AvgPool, MaxPool
+from ..blocks import BLOCK
 from ..channels import Segment
 from ..layouts import Layout, Layouts
 from ..rewrite import Match, Miss, Result, Rewrite
 from ..worth import Price, price
 
-BLOCK = 16
 # A depthwise convolution outside the blocked layout takes so many times as long: measured 8 to 20.
 _PLAIN = 10
 

@@ -11,17 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir import Editor, Node, TensorType
-from ...ops.activation import Elementwise
 from ...ops.arithmetic import Mul
-from ...ops.conv import Conv
-from ...ops.join import Concat
-from ...ops.pool import AvgPool, MaxPool
 from ...ops.resize import Resize
+from ..blocks import BLOCK, in_blocks
 from ..forms import fresh, planned
 from ..rewrite import Match, Miss, Rewrite
 from ..worth import Price, price
-
-BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class WidenGates(Rewrite[Gate], name="widen_gates", root=Mul):
         op = Resize(scale=tuple(float(size) for size in sizes if isinstance(size, int)))
         resize = planned(edit, fresh(edit, f"{node.name}/gate"), op, (gate,), node)
         gated = node.inputs[1 - places[0]]
-        if not _in_blocks(edit, gated):
+        if not in_blocks(edit, gated):
             return Miss(f"{gated!r} is not in blocks: no convolution writes it")
         product = price(edit, (node,))
         moved = Price(0, 2 * product.bytes, 2)
@@ -72,11 +67,3 @@ class WidenGates(Rewrite[Gate], name="widen_gates", root=Mul):
 def _is_gate(gate: TensorType, whole: TensorType) -> bool:
     """(N, C, 1, 1) beside (N, C, H, W)."""
     return gate.shape == (*whole.shape[:2], *(1,) * (whole.rank - 2)) and gate.shape != whole.shape
-
-
-def _in_blocks(edit: Editor, value: str) -> bool:
-    """Whether a convolution or a concat writes the value, or what pools or maps such a value."""
-    node = edit.node(value)
-    while node is not None and isinstance(node.op, Elementwise | AvgPool | MaxPool):
-        node = edit.node(node.inputs[0])
-    return node is not None and isinstance(node.op, Conv | Concat)

@@ -345,3 +345,18 @@ def test_a_fresh_norm_is_proven_with_factors_that_tell(monkeypatch: pytest.Monke
     PassManager([FORWARD], TorchProbe()).run(fresh)  # a factor of 1 forgotten is not seen
     with pytest.raises(PassError, match="fold_affine_forward changed the numbers at 'n'"):
         PassManager([FORWARD], TorchProbe()).run(randomised(fresh) or fresh)
+
+
+@pytest.mark.parametrize(
+    "lines", ["k = constant(value=3.5)\nb = mul(c, k)", "b = neg(c)", "b = scale(c)", "b = batch_norm(c)"]
+)
+def test_one_number_for_two_parts_of_a_convolution_goes_to_each_channel_once(lines: str) -> None:
+    parts = "s = slice(a, axis=1, end=2)\nt = slice(a, axis=1, start=2)\np = avg_pool(s, kernel=3)\nq = avg_pool(t, kernel=3)"
+    model = model_of(f"a = conv(x, out=5)\n{parts}\nc = concat(p, q)\n{lines}")
+    assert proven(model, BACK) == ["conv", "slice", "slice", "avg_pool", "avg_pool", "concat"]
+
+
+def test_one_number_behind_a_part_leaves_the_other_part_alone() -> None:
+    parts = "s = slice(a, axis=1, start=0, end=2)\nt = slice(a, axis=1, start=2)"
+    model = model_of(f"a = conv(x, out=5)\n{parts}\nk = constant(value=3.5)\nb = mul(s, k)\nz = relu(t)")
+    assert proven(model, BACK) == ["conv", "slice", "slice", "relu"]
