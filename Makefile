@@ -21,7 +21,7 @@ zoo:
 	scripts/test -p tests.progress_bar -n 2 -m zoo
 
 test-gpu:
-	VENV=.venv-gpu RUNTIME=gpu scripts/test -m gpu
+	VENV=.venv-gpu RUNTIME=gpu scripts/test -rs -m gpu
 
 bench: setup
 	.venv/bin/python benchmarks/build.py

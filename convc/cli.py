@@ -6,9 +6,12 @@ exit 0 good   1 a defect of convc   2 what was given is wrong   3 verification f
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import click
 
 from .cli_compare import bundle, compare
 from .cli_profile import profile
-from .cli_shared import OUT, SHAPE, WEIGHTS, finish, load, note, showing, write_json
+from .cli_shared import OUT, SHAPE, WEIGHTS, finish, load, note, showing, visible, write_json
 from .compiler.errors import ConvcError
 from .version import __version__
 
@@ -125,7 +128,7 @@ def check(specs: Sequence[str], **given: Any) -> None:
             rows.append({"spec": spec, **api.network_summary(net)})
         except ConvcError as error:
             failed = failed or error
-            click.echo(error.render(), err=True)
+            click.echo(visible(error.render()), err=True)
             rows.append({"spec": spec, "ok": False, "error": str(error)})
     if given["json_to"] is not None:
         write_json({"schema_version": 1, "specs": rows}, given["json_to"])
@@ -253,7 +256,9 @@ for command in (profile, compare, bundle):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code. A person never sees a traceback (CONVC_DEBUG=1 shows it)."""
     try:
-        cli.main(args=list(arguments) if arguments is not None else None, prog_name="convc", standalone_mode=False)
+        with _ended_in_order():
+            cli.main(args=list(arguments) if arguments is not None else None, prog_name="convc", standalone_mode=False)
+            sys.stdout.flush()
         return 0
     except _Said as said:
         return said.code
@@ -263,20 +268,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except ConvcError as error:
-        click.echo(error.render(), err=True)
+        click.echo(visible(error.render()), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: nothing was written", err=True)
         return 130
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         return 0
     except Exception as error:
         if os.environ.get("CONVC_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            _silence_stdout()
+            click.echo(f"error: the output cannot be written: {(error.strerror or '').lower()}", err=True)
+            return 2
         click.echo(f"error: {_defect(error)}", err=True)
         return 1
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM (timeout, a job's limit) unwinds as an interrupt does: children end, temporary folders go."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not the main thread: whoever runs us has the signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _silence_stdout() -> None:
+    """The reader of a pipe has seen enough, or a disk is full; Python would complain once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Said(Exception):

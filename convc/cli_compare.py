@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .cli_shared import OUT, finish, showing
+from .cli_shared import OUT, Number, check_outputs, finish, showing
 
 _WHERE = click.option("--provider", metavar="cpu|cuda", help="Where to run.  [default: cuda where it loads, else cpu]")
 
@@ -18,7 +18,7 @@ _WHERE = click.option("--provider", metavar="cpu|cuda", help="Where to run.  [de
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0 leaves it to ONNX Runtime.")
 @click.option("--batch", type=click.IntRange(1), help="Batch size.  [default: 1, or what the models fix]")
 @click.option("--size", metavar="224|192x256", help="Spatial size of the input.  [default: the models' own]")
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=7.0, show_default=True, help="Time to measure.")
+@click.option("--seconds", type=Number(0.1, 3600), default=7.0, show_default=True, help="Time to measure.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of the inputs and of the order of the runs."
 )
@@ -34,6 +34,7 @@ def compare(a: str, b: str, html_to: str | None, **given: Any) -> None:
     from . import api
 
     names = ("provider", "threads", "batch", "size", "seconds", "seed", "fail_slower")
+    check_outputs({**given, "html_to": html_to}, "html_to", "json_to", keep=(a, b))
     with showing(given) as progress:
         report = api.compare(a, b, progress=progress, **{name: given[name] for name in names})
     if html_to is not None:

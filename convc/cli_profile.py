@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .cli_shared import OUT, WEIGHTS, finish, showing, stacked, write_json
+from .cli_shared import OUT, WEIGHTS, Number, check_outputs, finish, showing, stacked, write_json
 
 T = TypeVar("T")
 
@@ -25,9 +25,9 @@ _SWEEP = stacked(
 _MEASURE = stacked(
     click.option("--duration", type=float, default=3.0, show_default=True, help="Most seconds of samples per point."),
     click.option("--iterations", type=click.IntRange(1), help="Exactly this many samples instead."),
-    click.option("--warmup", type=click.FloatRange(0), metavar="MS", help="Least warm-up.  [default: until stable]"),
+    click.option("--warmup", type=Number(0), metavar="MS", help="Least warm-up.  [default: until stable]"),
     click.option("--no-io-binding", is_flag=True, help="Plain session.run: copies and allocation are timed too."),
-    click.option("--max-latency-ms", type=click.FloatRange(0, min_open=True), help="Exit 5 where a median is over it."),
+    click.option("--max-latency-ms", type=Number(0, min_open=True), help="Exit 5 where a median is over it."),
     click.option("--fallback", is_flag=True, help="Measure although nodes land on another provider."),
 )
 _LAYERS = stacked(
@@ -57,9 +57,7 @@ _GPU = stacked(
     click.option("--no-tf32", is_flag=True, help="Full float32 in products (CUDA)."),
     click.option("--nhwc", is_flag=True, help="Channels last inside (CUDA)."),
     click.option("--cuda-graph", is_flag=True, help="Record the launches once and replay them."),
-    click.option(
-        "--gpu-memory", type=click.IntRange(0), default=0, metavar="MIB", help="Limit of ONNX Runtime's GPU arena."
-    ),
+    click.option("--gpu-memory", type=click.IntRange(1), metavar="MIB", help="Limit of ONNX Runtime's GPU arena."),
 )
 _REPORTS = stacked(
     click.option("--html", "html_to", metavar="FILE", help="Write a page with plots; it works offline."),
@@ -94,6 +92,7 @@ def profile(model: str | None, **given: Any) -> None:
 
     if (model is None) == (given["saved"] is None):
         raise click.UsageError("profile takes SPEC_OR_MODEL to measure, or --from RESULT.json")
+    check_outputs(given, "html_to", "trace_to", "json_to", keep=(model, given["saved"]))
     found = _measured(model, given) if model is not None else api.read_result(Path(given["saved"]))
     if given["html_to"] is not None:
         found.to_html(given["html_to"])
@@ -128,7 +127,7 @@ def _measured(model: str, given: dict[str, Any]) -> Any:
             tf32=not given["no_tf32"],
             nhwc=given["nhwc"],
             cuda_graph=given["cuda_graph"],
-            memory_limit_mib=given["gpu_memory"],
+            memory_limit_mib=given["gpu_memory"] or 0,
         ),
     )
     with showing(given) as display:
@@ -146,12 +145,12 @@ def _listed(option: str, text: str | None, read: Callable[[str], T]) -> list[T] 
 
 
 def _above_zero(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 2**20:
-        raise ValueError(f"{text!r} is no number above 0")
+    if not text.isdecimal() or not 0 < int(text) < 2**20:
+        raise ValueError(f"{text!r} is no number above 0 and at most {2**20 - 1}")
     return int(text)
 
 
 def _count(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"{text!r} is no number of threads")
     return int(text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,16 @@ from typing import Any
 import click
 
 Option = Callable[[Any], Any]
+
+
+class Number(click.FloatRange):
+    """A range without NaN, which compares with nothing and so lies in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
 
 
 def stacked(*options: Option) -> Option:
@@ -58,7 +70,12 @@ def finish(text: str, data: dict[str, Any], given: dict[str, Any]) -> None:
     if given["json_to"] is not None:
         write_json(data, given["json_to"])
     if given["json_to"] != "-" and not given["quiet"]:
-        click.echo(text)
+        click.echo(visible(text))
+
+
+def visible(text: str) -> str:
+    """Control characters as their escapes: a name out of a foreign file must not steer the terminal."""
+    return "".join(char if char in "\n\t" or unicodedata.category(char) != "Cc" else ascii(char)[1:-1] for char in text)
 
 
 def write_json(data: dict[str, Any], target: str) -> None:
@@ -68,10 +85,33 @@ def write_json(data: dict[str, Any], target: str) -> None:
     if target == "-":
         click.echo(text)
         return
-    from .compiler.artifacts import write_all
+    from .compiler.artifacts import write_one
 
-    path = Path(target)
-    write_all(path.parent, [(path.name, lambda sink: sink.write((text + "\n").encode()))])
+    write_one(target, (text + "\n").encode())
+
+
+def check_outputs(given: dict[str, Any], *names: str, keep: Sequence[str | Path | None] = ()) -> None:
+    """What cannot be written is said before anything is measured. Raises UsageError, OutputError.
+
+    names   the parameters that name a file; `keep` is what is read, never written over
+    """
+    from .compiler.artifacts import must_write
+
+    read = [Path(one) for one in keep if one is not None]
+    read += [file for one in read if one.is_dir() for file in one.iterdir() if file.is_file()]
+    seen: dict[Path, str] = {}
+    for name in names:
+        target = given[name]
+        option = f"--{name.removesuffix('_to')}"
+        if target is None or (target == "-" and name == "json_to"):
+            continue
+        if target == "-":
+            raise click.UsageError(f"{option} takes a file; only --json prints with -")
+        place = Path(target).absolute()
+        if place in seen:
+            raise click.UsageError(f"{seen[place]} and {option} name the same file: {target}")
+        seen[place] = option
+        must_write(target, read)
 
 
 def note(lines: Sequence[str]) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
 import pytest
+from onnx import helper
 
 import convc
 from convc.cli import main
 from convc.compiler.errors import ModelError, ThresholdError, UsageError
 from convc.runtime import providers
 from convc.runtime.profile.record import Profile
+from tests.runtime.models import model, save, tensor
 
 QUICK = ["--provider", "cpu", "--threads", "1", "--duration", "0.05", "--warmup", "1", "--no-roofline"]
 without_cuda = pytest.mark.skipif("cuda" in providers.available(), reason="this onnxruntime has a CUDA provider")
@@ -62,6 +65,21 @@ def test_the_table_shows_layers_closure_and_lines(built: Path, capsys: pytest.Ca
     assert "█" in text
 
 
+def test_the_table_has_multiply_accumulates_and_bytes_of_every_layer(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", str(built), *QUICK, "--rows", "0", "--json", str(tmp_path / "r.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = [line for line in lines if line.startswith("  layer ")]
+    table = json.loads((tmp_path / "r.json").read_text())["points"][0]["layers"]["rows"]
+    assert len(table) > 5
+    for row in table:
+        (line,) = [one for one in lines if one.startswith(f"  {row['layer']} ")]
+        shown = [line[: head.index(name) + len(name)].split()[-1] for name in ("MMACs", "MB")]
+        assert shown[1] == f"{row['bytes'] / 1e6:.2f}"
+        assert not row["macs"] or shown[0] == f"{row['macs'] / 1e6:.2f}"
+
+
 def test_a_median_over_the_limit_ends_with_5_and_still_prints(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", str(built), *QUICK, "--layers", "none", "--max-latency-ms", "0.000001"]) == 5
     said = capsys.readouterr()
@@ -93,6 +111,13 @@ def test_cuda_where_there_is_none_ends_with_4_before_anything_is_built(capsys: p
 MISTAKES = {
     "batch": (["--batch", "x"], "--batch is 'x'"),
     "zero batch": (["--batch", "1,0"], "'0' is no number above 0"),
+    "huge batch": (["--batch", "100000000"], "above 0 and at most 1048575"),
+    "odd batch": (["--batch", "\u00b2"], "is no number above 0"),
+    "odd size": (["--size", "\u00b2"], "one to three numbers from 1 to 1048575"),
+    "warm-up that is no number": (["--warmup", "nan"], "nan is no number"),
+    "limit that is no number": (["--max-latency-ms", "nan"], "nan is no number"),
+    "endless warm-up": (["--warmup", "inf"], "inf is no number"),
+    "no memory": (["--gpu-memory", "0"], "x>=1"),
     "threads": (["--threads", "-1"], "--threads is '-1'"),
     "size": (["--size", "dynamic"], "a measurement needs numbers"),
     "another size": (["--size", "64"], "axis 2 is fixed"),
@@ -109,6 +134,36 @@ def test_a_mistake_ends_with_2_and_one_message(name: str, built: Path, capsys: p
     assert message in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
+
+
+OUTPUTS = {
+    "twice": (["--html", "x", "--json", "x"], "--html and --json name the same file: x"),
+    "stdout": (["--html", "-"], "--html takes a file"),
+    "no place": (["--trace", "model.onnx/x.json"], "cannot write model.onnx"),
+    "the model": (["--html", "model.onnx"], "it is what is being read"),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    name: str, built: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(built if built.is_dir() else built.parent)
+    monkeypatch.setattr("convc.api.measure", lambda *given: pytest.fail("it was measured"))
+    options, message = OUTPUTS[name]
+    before = sorted(os.listdir())
+    assert main(["profile", ".", *options]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(os.listdir()) == before
+
+
+def test_a_name_in_a_model_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = helper.make_node("Relu", ["x"], ["y"], name="\x1b[31mred\x07")
+    path = save(model([node], [tensor("x", ("N", 3))], [tensor("y", ("N", 3))]), tmp_path / "odd.onnx")
+    assert main(["profile", str(path), *QUICK]) == 0
+    said = capsys.readouterr().out
+    assert "\\x1b[31mred\\x07" in said
+    assert not {"\x1b", "\x07"} & set(said)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

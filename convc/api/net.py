@@ -111,8 +111,11 @@ def read_size(size: Size | None) -> Sequence[int] | str | None:
     if size is None or size == "dynamic":
         return size
     parts = [size] if isinstance(size, int) else size.lower().split("x") if isinstance(size, str) else list(size)
-    if not parts or not all(str(p).isdigit() and 0 < int(p) < 2**20 for p in parts) or len(parts) > 3:
-        raise UsageError(f"--size is {size!r}", hint="e.g. --size 224, --size 192x256 or --size dynamic")
+    if not parts or not all(str(p).isdecimal() and 0 < int(p) < 2**20 for p in parts) or len(parts) > 3:
+        raise UsageError(
+            f"--size is {size!r}: one to three numbers from 1 to {2**20 - 1}",
+            hint="e.g. --size 224, --size 192x256 or --size dynamic",
+        )
     return [int(p) for p in parts]
 
 

@@ -8,6 +8,7 @@ model against result    the model is measured here as the result was, then as ab
 from __future__ import annotations
 
 import json
+import math
 import re
 import tempfile
 from collections.abc import Callable
@@ -33,11 +34,12 @@ _LIMIT_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Given:
-    """One argument of `compare`: a model file or a saved result, and what the user called it."""
+    """One argument of `compare`: a model file, a saved result or a spec to build, and what the user called it."""
 
     label: str
     model: Path | None = None
     result: Profile | None = None
+    spec: str = ""
 
 
 def compare(
@@ -56,6 +58,7 @@ def compare(
     """B against A; `.require()` raises where B is slower than `fail_slower` ("3%" or 0.03) allows.
 
     batch, size   of the inputs; the models' own where they are fixed
+                  of a saved result, provider, threads, batch and size choose the point
     seconds       to measure; more pairs are taken where one takes long
     Raises ConvcError: SpecError, ModelError, UsageError, ProviderError.
     """
@@ -78,10 +81,13 @@ def compare(
     if provider is not None and not all(str(one).endswith(".json") for one in (a, b)):
         # What is not there is said before anything is built.
         resolve(provider)
+    sides = [_chosen(_given(str(one)), options) for one in (a, b)]
+    size_of_result = next((side.result.points[0].size for side in sides if side.result and side.result.points), ())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="convc-compare-")))
-        sides = [_given(str(one), folder / name, options, progress) for one, name in ((a, "a"), (b, "b"))]
-        return _compared(sides[0], sides[1], options, progress)
+        shape = replace(options, size=options.size or size_of_result)
+        left, right = (_made(side, folder / name, shape, progress) for side, name in zip(sides, "ab", strict=True))
+        return _compared(left, right, options, progress)
 
 
 def read_limit(text: str | float | None) -> float | None:
@@ -100,34 +106,58 @@ def read_result(path: Path) -> Profile:
     from ..runtime.profile.record import Profile
 
     try:
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{path}: is {'a folder' if path.is_dir() else 'a pipe or a device'}, no saved result")
         if path.stat().st_size > _LIMIT_BYTES:
             raise ModelError(f"{path}: is larger than any saved result")
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise ModelError(f"{path}: {'no such file' if not path.exists() else error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(
             f"{path}: is no JSON: {error}", hint="a result is saved by `convc profile ... --json FILE`"
         ) from error
-    return with_layers(Profile.from_json(data, str(path)), data, str(path))
+    found = Profile.from_json(data, str(path))
+    if not found.points or not all(point.samples_ms for point in found.points):
+        raise ModelError(f"{path}: holds no timed runs", hint="measure again")
+    if any(not 0 < sample < math.inf for point in found.points for sample in point.samples_ms):
+        raise ModelError(f"{path}: holds runs that took no time", hint="measure again")
+    return with_layers(found, data, str(path))
 
 
-def _given(text: str, folder: Path, options: Options, progress: Progress | None) -> Given:
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _given(text: str) -> Given:
     path = Path(text)
     # Folders above are nobody's business who reads the report.
-    text = "/".join(path.parts[-2:]) if path.is_absolute() else text
+    label = "/".join(path.parts[-2:]) if path.is_absolute() else text
     if path.suffix == ".json":
-        return Given(text, result=read_result(path))
-    if path.suffix == ".onnx":
-        return Given(text, model=path)
+        return Given(label, result=read_result(path))
     if path.is_dir():
         if not (path / MODEL).is_file():
-            raise ModelError(f"{text}: a folder without {MODEL}", hint="name a build folder, an .onnx file or a spec")
-        return Given(text, model=path / MODEL)
+            raise ModelError(f"{label}: a folder without {MODEL}", hint="name a build folder, an .onnx file or a spec")
+        return Given(label, model=path / MODEL)
+    if path.suffix == ".onnx" or (path.is_file() and path.suffix not in (".yaml", ".yml")):
+        return Given(label, model=path)
+    return Given(label, spec=str(path) if path.is_absolute() else text)
+
+
+def _chosen(side: Given, options: Options) -> Given:
+    """Of a saved result, the points that were asked for."""
+    from ..runtime.compare.recorded import points_with
+
+    return side if side.result is None else replace(side, result=points_with(side.result, side.label, options))
+
+
+def _made(side: Given, folder: Path, options: Options, progress: Progress | None) -> Given:
+    if not side.spec:
+        return side
     if progress is not None:
-        progress(f"building {text}")
-    net = load(str(path) if path.is_absolute() else text, batch=options.batch or None, size=options.size or None)
-    return Given(text, model=build_network(net.network, folder, BuildOptions(verify=False)).path)
+        progress(f"building {side.label}")
+    net = load(side.spec, batch=options.batch or None, size=options.size or None)
+    return replace(side, model=build_network(net.network, folder, BuildOptions(verify=False)).path)
 
 
 def _compared(a: Given, b: Given, options: Options, progress: Progress | None) -> Comparison:
@@ -167,6 +197,7 @@ def _measured(side: Given, other: Profile | None, options: Options, progress: Pr
         threads=(options.threads or point.threads,),
         batches=(options.batch or point.batch,),
         duration_s=options.budget.seconds,
+        io_binding=point.io_binding,
         layers="none",
         roofline=False,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _STAGING = ".convc-"
+_PROBE = ".convc_"
 _DATA_FILE = re.compile(r"(?P<model>.+)-[0-9a-f]{8}(?P<ending>\.onnx)\.data")
 
 _REASONS: Mapping[int, tuple[str, str]] = {
@@ -99,6 +100,45 @@ def write_all(folder: Path, writers: Sequence[tuple[str, Writer]], *, keep: Sequ
     return written
 
 
+def write_one(path: str | Path, data: bytes) -> None:
+    """One file, whole or not at all; a device or a pipe is written to as it is. Raises OutputError."""
+    target = Path(path)
+    with _of_one_file(), explained(target):
+        if _special(target):
+            with target.open("wb") as stream:
+                stream.write(data)
+            return
+        write_all(target.parent, [(target.name, lambda sink: sink.write(data))])
+
+
+def must_write(path: str | Path, keep: Sequence[Path] = ()) -> None:
+    """Raises OutputError where `write_one` would: before a measurement, not after it. Leaves no trace."""
+    target = Path(path)
+    with _of_one_file(), explained(target):
+        if target.exists() and any(one.exists() and os.path.samefile(target, one) for one in keep):
+            raise OutputError(f"cannot write {target}: it is what is being read", hint="choose another file")
+        if _special(target):
+            return
+        folder = next(one for one in (target.parent, *target.parent.parents) if os.path.lexists(one))
+        if not folder.is_dir():
+            raise FileExistsError(errno.EEXIST, "not a folder")
+        _refuse(target.parent, target.name, ())
+        os.rmdir(tempfile.mkdtemp(prefix=_PROBE, dir=folder))
+
+
+def _special(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def _of_one_file() -> Iterator[None]:
+    """What is written as one file was not named by -o."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(error.message, hint=error.hint.removesuffix(" with -o")) from error
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turns an OSError into an OutputError that names `path`, the reason and a way out."""
@@ -161,6 +201,8 @@ def _refuse(folder: Path, name: str, keep: Sequence[Path]) -> None:
         raise OutputError(f"cannot write {target}: it is a symbolic link to {os.readlink(target)}", hint=hint)
     if target.is_dir():
         raise OutputError(f"cannot write {target}: it is a folder", hint="remove it, or choose another folder with -o")
+    if _special(target):
+        raise OutputError(f"cannot write {target}: it is a device or a pipe", hint="choose another folder with -o")
     if target.exists() and any(path.exists() and os.path.samefile(target, path) for path in keep):
         raise OutputError(f"cannot write {target}: it is what is being read", hint="choose another folder with -o")
 

@@ -55,6 +55,8 @@ def write_npz(path: Path, arrays: Arrays) -> None:
         raise UsageError(f"{path}: the output must be a .npz file")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: is a pipe or a device", hint="an archive is written as a file")
     for name in arrays:
         if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
             raise ModelError(f"output {name!r} cannot be the name of a file in an archive")

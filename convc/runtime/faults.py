@@ -52,6 +52,7 @@ _CAUSES = tuple(
          "copy model and .data file again, together"),
         (r"Failed to allocate memory for requested buffer of size (\d+)",
          "needs a buffer of {0} bytes, which this machine cannot give", "use a smaller batch or size"),
+        (r"bad_alloc|[Cc]annot allocate memory", "memory ran out", "use a smaller batch or size"),
         (r"Load model .* failed: ?.*File doesn't exist", "no such file", ""),
     )
 )  # fmt: skip

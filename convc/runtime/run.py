@@ -70,6 +70,8 @@ def read_feeds(path: Path, session: Session) -> tuple[dict[str, NDArray[Any]], t
     """The arrays for a session out of a file, and notes on how they were made. Raises ModelError."""
     if path.is_dir() or not path.exists():
         raise ModelError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
+    if not path.is_file():
+        raise ModelError(f"{path}: is a pipe or a device", hint="copy it into a file")
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return _named(read_npz(path), session.inputs)

@@ -141,6 +141,8 @@ def check_source(model: str | Path | bytes, what: str) -> None:
             raise ModelError(f"{what}: is a folder", hint="name the .onnx file in it")
         if not path.exists():
             raise ModelError(f"{what}: no such file")
+        if not path.is_file():
+            raise ModelError(f"{what}: is a pipe or a device", hint="copy it into a file")
         with path.open("rb") as stream:
             if not stream.read(1):
                 raise ModelError(f"{what}: the file is empty")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from convc.compiler.artifacts import Sink, Writer, write_all
+from convc.compiler.artifacts import Sink, Writer, must_write, write_all, write_one
 from convc.compiler.errors import OutputError
 
 NEW = {"model.onnx": b"new model", "spec.resolved.yaml": b"new spec", "manifest.json": b"new manifest"}
@@ -271,3 +272,42 @@ def test_a_build_that_is_stopped_in_the_middle(old: Path, number: int) -> None:
     # What a killed build left, the next one clears away.
     write_all(old, writers(NEW))
     assert tree(old) == {**NEW, "notes.txt": b"mine"}
+
+
+def test_one_file_goes_into_a_pipe_as_it_is_and_a_set_of_files_never(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        must_write(tmp_path / "pipe")
+        write_one(tmp_path / "pipe", b"all of it")
+        assert os.read(reader, 100) == b"all of it"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    with pytest.raises(OutputError, match="a device or a pipe"):
+        write_all(tmp_path, writers({"pipe": b""}))
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_full_device_is_one_message() -> None:
+    with pytest.raises(OutputError, match="cannot write /dev/full: the disk is full") as caught:
+        write_one("/dev/full", b"x" * 100_000)
+    assert "-o" not in caught.value.hint
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+def test_what_could_not_be_written_is_known_before_and_asking_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("elsewhere")
+    bad = {"file/x": "a file, not a folder", "": "it is a folder", "link": "symbolic link", "n" * 300: "too long"}
+    for name, reason in bad.items():
+        with pytest.raises(OutputError, match=reason) as caught:
+            must_write(tmp_path / name)
+        assert "-o" not in caught.value.hint
+        with pytest.raises(OutputError, match=reason):
+            write_one(tmp_path / name, b"")
+    with pytest.raises(OutputError, match="it is what is being read"):
+        must_write(tmp_path / "file", [tmp_path / "file"])
+    must_write(tmp_path / "new" / "deeper" / "file")
+    must_write(tmp_path / "file")
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]

@@ -125,6 +125,9 @@ def test_output_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> Non
     (tmp_path / "d.npz").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         write_npz(tmp_path / "d.npz", {"y": A})
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(OutputError, match="is a pipe"):
+        write_npz(tmp_path / "pipe.npz", {"y": A})
     with pytest.raises(OutputError, match="cannot be written"):
         write_npz(tmp_path / "none" / "a.npz", {"y": A})
     with pytest.raises(UsageError, match=r"must be a \.npz"):

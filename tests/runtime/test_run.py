@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -174,8 +175,9 @@ def test_deep_pixels_are_refused(net: Path, tmp_path: Path) -> None:
         run(net, tmp_path / "a.tiff", provider="cpu")
 
 
-@pytest.mark.parametrize(("name", "said"), [("none.png", "no such file"), (".", "is a folder")])
+@pytest.mark.parametrize(("name", "said"), [("none.png", "no such file"), (".", "is a folder"), ("pipe", "is a pipe")])
 def test_input_that_is_not_there(name: str, said: str, net: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ModelError, match=said):
         run(net, tmp_path / name, provider="cpu")
 

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from convc.compiler.errors import ModelError, ProviderError, UsageError
+from convc.runtime.faults import explain
 from convc.runtime.providers import NAMES, Provider
 from convc.runtime.session import Session
 from tests.runtime.models import classifier, external, model, relu, save, tensor
@@ -238,3 +239,9 @@ def test_a_session_that_left_its_provider_is_refused() -> None:
     claimed = Provider("cuda", NAMES["cuda"], asked=True)
     with pytest.raises(ProviderError, match="left cuda for CPUExecutionProvider"):
         Session(GOOD, claimed)
+
+
+def test_memory_that_runs_out_while_loading_is_told_as_that() -> None:
+    error = explain(RuntimeError("Exception during initialization: std::bad_alloc"), "net.onnx", "load")
+    assert (type(error), error.message) == (ModelError, "net.onnx: memory ran out")
+    assert "smaller batch" in error.hint

@@ -7,9 +7,11 @@ how each measurement moved in itself, and nothing of what lay between the two: t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ...compiler.errors import ModelError
+from ...compiler.errors import ModelError, UsageError
 from ..profile.record import MachineState, Point, Profile
+from .live import Options
 from .report import Comparison, Side, noise_note
 from .structure import Structure, of_result
 from .verdict import Pair, Rule, judge
@@ -38,6 +40,8 @@ def compare_results(
     notes = [
         "measured at different times: what the machine did in between is part of the ratio",
         *unlike_machines(a.start, b.start),
+        *_unlike_runs(left, right),
+        _others(a, b),
         noise_note(verdict, limit),
     ]
     return Comparison(
@@ -50,6 +54,34 @@ def compare_results(
         seconds=sum(left.samples_ms + right.samples_ms) / 1e3,
         limit=limit,
         notes=tuple(note for note in notes if note),
+    )
+
+
+def points_with(found: Profile, label: str, options: Options) -> Profile:
+    """The record with the points of the provider, threads, batch and size asked for. Raises UsageError where it has none."""
+    wanted = {
+        "--provider": options.provider or "",
+        "--batch": options.batch or "",
+        "--size": "x".join(map(str, options.size)),
+        "--threads": options.threads or "",
+    }
+    points = tuple(point for point in found.points if _is(point, options))
+    if found.points and not points:
+        asked = " ".join(f"{option} {value}" for option, value in wanted.items() if value)
+        held = ", ".join(point.label for point in found.points)
+        raise UsageError(
+            f"{label} was not measured with {asked}: it holds {held}", hint="leave the option out, or measure again"
+        )
+    return replace(found, points=points)
+
+
+def _is(point: Point, options: Options) -> bool:
+    size = options.size * len(point.size) if len(options.size) == 1 else options.size
+    return (
+        options.provider in (None, point.provider.name)
+        and options.batch in (0, point.batch)
+        and options.threads in (0, point.threads)
+        and size in ((), point.size)
     )
 
 
@@ -82,6 +114,25 @@ def unlike_machines(a: MachineState, b: MachineState) -> list[str]:
         if name.startswith("onnxruntime") and a.versions.get(name) != b.versions.get(name):
             found.append(f"{name} was {a.versions.get(name, 'absent')}, then {b.versions.get(name, 'absent')}")
     return found
+
+
+def _unlike_runs(a: Point, b: Point) -> list[str]:
+    """What differs in how the two were measured, and what their own records warn of."""
+    found = []
+    if a.io_binding != b.io_binding:
+        found.append(f"{'A' if a.io_binding else 'B'} was measured with IO binding, the other without")
+    if dict(a.provider.options) != dict(b.provider.options):
+        names = sorted({*a.provider.options, *b.provider.options})
+        other = [name for name in names if a.provider.options.get(name) != b.provider.options.get(name)]
+        found.append(f"not the same options of {a.provider.name}: {', '.join(other)}")
+    return found + [f"{side}: {text}" for side, one in (("A", a), ("B", b)) for text in one.warnings]
+
+
+def _others(a: Profile, b: Profile) -> str:
+    """How many more points could have been compared."""
+    more = len({point.label for point in a.points} & {point.label for point in b.points}) - 1
+    names = "--provider, --batch, --size and --threads"
+    return f"{more} more point{'s are' if more > 1 else ' is'} in both: {names} choose" if more > 0 else ""
 
 
 def _stretches(a: Sequence[float], b: Sequence[float]) -> tuple[Pair, ...]:

@@ -58,10 +58,9 @@ class Comparison:
 
     def to_html(self, path: str | Path) -> None:
         """Write the page. Raises OutputError."""
-        from ...compiler.artifacts import write_all
+        from ...compiler.artifacts import write_one
 
-        target = Path(path)
-        write_all(target.parent, [(target.name, lambda sink: sink.write(self.html().encode()))])
+        write_one(path, self.html().encode())
 
     def html(self) -> str:
         """One page that works offline."""
@@ -127,7 +126,8 @@ def change(ratio: float) -> str:
 
 def interval_text(verdict: Verdict) -> str:
     """The interval in words, and what stands behind it."""
-    sure = f"{100 * verdict.confidence:.3g} % interval"
+    # Cut, not rounded: nothing here is 100 % sure.
+    sure = f"{math.floor(1000 * verdict.confidence + 1e-6) / 10:g} % interval"
     behind = f"{verdict.pairs} pair{'' if verdict.pairs == 1 else 's'} of blocks"
     if not known(verdict):
         return f"too few pairs for an interval: {behind}"
@@ -203,7 +203,7 @@ def op_rows(a: Structure, b: Structure) -> list[tuple[str, int, int]]:
 def _latency_lines(report: Comparison) -> list[str]:
     found = []
     middles = [statistics.median(report.times_ms(side)) for side in ("a", "b")]
-    places = max(0, 3 - max(1, math.ceil(math.log10(max(middles)))))
+    places = max(0, 3 - math.ceil(math.log10(max(middles))))
     for side, middle in zip("AB", middles, strict=True):
         ordered = sorted(report.times_ms(side.lower()))
         p90 = ordered[max(0, math.ceil(0.9 * len(ordered)) - 1)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
 import json
 import os
 import platform
@@ -51,6 +54,26 @@ def text_of(path: str) -> str:
         return ""
 
 
+def prepare_cuda(ort: Any) -> None:
+    """CUDA and cuDNN that pip installed lie where no loader looks; what fails to load is told once, by us."""
+    ort.set_default_logger_severity(4)
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+
+
+def missing_library(package: str, provider: str) -> str:
+    """What the loader says of onnxruntime's library for the provider; empty where it loads, or is not there by that name."""
+    path = os.path.join(os.path.dirname(package), "capi", f"libonnxruntime_providers_{provider}.so")
+    if not os.path.exists(path):
+        return ""
+    try:
+        ctypes.CDLL(path)
+    except OSError as error:
+        return str(error)
+    return ""
+
+
 def profiled(
     plain: Callable[[], Any], make: Callable[[str], tuple[Any, Callable[[], Any]]], median_ms: float
 ) -> dict[str, Any]:
@@ -92,3 +115,14 @@ def slim(one: dict[str, Any]) -> dict[str, Any]:
         "tid": one.get("tid"),
         "args": args,
     }
+
+
+def placed(session: Any) -> list[tuple[str, str, str]]:
+    """(node, operator, provider that took it) before fusion; empty where onnxruntime is too old to say."""
+    ask = getattr(session, "get_provider_graph_assignment_info", None)
+    parts = ask() if ask else []
+    return [(plain(node.name), plain(node.op_type), part.ep_name) for part in parts for node in part.get_nodes()]
+
+
+def plain(value: Any) -> str:
+    return str(value() if callable(value) else value)

@@ -24,7 +24,9 @@ from ...compiler.artifacts import Sink, write_all
 from ...compiler.errors import ModelError, UsageError, VerifyError
 from ...version import __version__
 from ..parity import compare
-from ..profile.feeds import random_feeds, shapes_for
+from ..profile.feeds import Shapes, random_feeds, shapes_for
+from ..profile.graph import model_graph
+from ..profile.placement import sums_of_sizes
 from ..profile.plan import Case
 from ..profile.profile import load
 from ..profile.state import available_bytes
@@ -101,6 +103,10 @@ def bundle(
     target = Path(kit) if kit is not None else source.with_name(f"{source.resolve().name}-kit")
     if target.exists() and source.resolve() == target.resolve():
         raise UsageError(f"{target}: is the build folder itself", hint="choose another folder with -o")
+    if (target / MANIFEST).exists():
+        raise UsageError(
+            f"{target}: is a build folder, whose model would be replaced", hint="choose another folder with -o"
+        )
     plain = Session(source / MODEL, "cpu", level="off", spinning=False)
     shapes = shapes_for(plain.inputs, batch or _batch(plain.inputs), size)
     feeds = random_feeds(plain.inputs, shapes, seed, available_bytes())
@@ -109,7 +115,7 @@ def bundle(
     parity = compare(expected, Session(source / MODEL, "cpu", spinning=False).run(feeds), bounds)
     if not parity.ok:
         raise VerifyError(f"{source}: the optimised model differs here: {parity.complaint()}", hint="build it again")
-    writers = _writers(source, manifest, feeds, expected, bounds, proven)
+    writers = _writers(source, manifest, feeds, expected, bounds, proven, shapes)
     files = write_all(target, writers)
     total = sum((target / name).stat().st_size for name in files)
     return Kit(target, files, total, bounds, shapes, proven)
@@ -177,8 +183,11 @@ def _writers(
     expected: Arrays,
     bounds: Mapping[str, float],
     proven: bool,
+    shapes: Shapes,
 ) -> list[tuple[str, Callable[[Sink], object]]]:
     loaded = load(Case(str(source / MODEL)), manifest.get("name", ""))
+    graph = model_graph(loaded.proto, shapes) if loaded.proto is not None else None
+    on_host = sorted(sums_of_sizes(graph)) if graph is not None else []
 
     def kit(sink: Sink) -> None:
         from ..profile.codec import encode
@@ -191,6 +200,7 @@ def _writers(
             "bounds": dict(bounds),
             "proven": proven,
             "graph": skeleton(loaded.proto) if loaded.proto is not None else "",
+            "on_host": on_host,
             "files": dict(sink.written),
         }
         sink.write((json.dumps(told, indent=1) + "\n").encode())

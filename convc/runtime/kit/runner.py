@@ -20,10 +20,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from .board import machine_state, profiled
+from .board import machine_state, missing_library, placed, prepare_cuda, profiled
 from .figures import latency, steady, timed, warm, warnings_of
 
 ENGINES = {
@@ -45,13 +47,25 @@ class Problem(Exception):
 def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
-        return work(args)
+        code = work(args)
+        sys.stdout.flush()
+        return code
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         return problem.code
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
+    except MemoryError:
+        print("error: memory ran out: use a smaller --batch", file=sys.stderr)
+        return 2
+    except OSError as error:
+        # What is left of the line would be complained of once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe has seen enough
+            return 0
+        print(f"error: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,15 +83,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> int:
-    if args.seconds <= 0 or args.threads < 0 or args.batch < 0:
-        raise Problem(2, "--seconds must be above 0, --threads and --batch 0 or more")
+    # Written so that NaN is refused too.
+    if not 0 < args.seconds <= 3600 or not 0 <= args.threads <= 1024 or not 0 <= args.batch < 2**20:
+        raise Problem(2, "--seconds is above 0 and at most 3600, --threads 0 to 1024, --batch 0 to 1048575")
+    if not args.verify_only:
+        must_write(args.output)
     np, ort = libraries()
     kit = read_kit()
     model = os.path.join(HERE, kit["model"]["file"])
     inputs, expected = arrays(np, "inputs.npz"), arrays(np, "expected.npz")
     begin = machine_state(ort)
     session, session_ms = open_session(ort, model, args)
-    checks = verify(np, session, inputs, expected, kit["bounds"])
+    nodes = placed(session)
+    must_stay(nodes, args.provider, kit["on_host"])
+    checks = verify(np, session, inputs, expected, kit["bounds"], args.provider)
     good = all(one["ok"] for one in checks)
     for one in checks:
         print(
@@ -88,8 +107,12 @@ def work(args: argparse.Namespace) -> int:
     if args.verify_only:
         return 0 if good else 3
     fed = measured_inputs(np, session, inputs, args.batch)
-    point = measure(session, session_ms, fed, args)
-    profile = None if args.no_layers else layers(ort, model, args, session, fed, point["latency"]["p50_ms"])
+    with told_plainly(args.provider):
+        point = measure(session, session_ms, fed, args)
+        point["provider"]["placement"] = dict(Counter(engine for _, _, engine in nodes))
+        if not nodes and args.provider != "cpu":
+            point["provider"]["notes"].append("this onnxruntime is too old to say which nodes stayed here")
+        profile = None if args.no_layers else layers(ort, model, args, session, fed, point["latency"]["p50_ms"])
     result = record(kit, point, begin, machine_state(ort), checks, profile)
     write(args.output, result)
     told = point["latency"]
@@ -100,6 +123,20 @@ def work(args: argparse.Namespace) -> int:
     )
     print(f"written to {args.output}")
     return 0 if good else 3
+
+
+@contextmanager
+def told_plainly(provider: str) -> Iterator[None]:
+    """onnxruntime raises RuntimeError where a run is bound, its own classes elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not RuntimeError and not type(error).__module__.startswith("onnxruntime"):
+            raise
+        if "allocate memory" in str(error) or "bad_alloc" in str(error):
+            raise MemoryError from error
+        code = 2 if provider == "cpu" else 4
+        raise Problem(code, f"the model does not run on {provider}: {first_line(error)}") from error
 
 
 def libraries() -> tuple[Any, Any]:
@@ -117,8 +154,13 @@ def read_kit() -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as stream:
             kit: dict[str, Any] = json.load(stream)
+        whole = {"model", "bounds", "graph", "convc", "on_host"} <= set(kit) and isinstance(kit["files"], dict)
     except (OSError, ValueError) as error:
         raise Problem(2, f"{path}: cannot be read: {error}") from error
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise Problem(2, f"{path}: is no record of a kit; copy the kit again")
     for name, digest in kit["files"].items():
         try:
             found = sha256(os.path.join(HERE, name))
@@ -148,36 +190,46 @@ def open_session(ort: Any, model: str, args: argparse.Namespace, prefix: str = "
     if engine not in ort.get_available_providers():
         have = ", ".join(ort.get_available_providers())
         raise Problem(4, f"this onnxruntime has no {engine}; it has {have}")
+    if args.provider in ("cuda", "tensorrt"):
+        prepare_cuda(ort)
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    # Its errors arrive as exceptions, and are told once.
+    options.log_severity_level = 4
     if prefix:
         options.enable_profiling = True
         options.profile_file_prefix = prefix
     options.intra_op_num_threads = args.threads
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     given = {"use_tf32": "0"} if args.provider == "cuda" else {}
     chain = [(engine, given)] + ([] if args.provider == "cpu" else [(ENGINES["cpu"], {})])
     start = time.perf_counter()
     try:
-        session = ort.InferenceSession(model, options, providers=chain)
+        session = ort.InferenceSession(model, options, providers=chain, enable_fallback=0)
     except Exception as error:
         code = 4 if args.provider != "cpu" else 2
         raise Problem(code, f"the model does not load on {args.provider}: {first_line(error)}") from error
     took = (time.perf_counter() - start) * 1e3
     if session.get_providers()[0] != engine:
-        raise Problem(
-            4, f"onnxruntime left {engine} for {session.get_providers()[0]}: a library of the device is missing"
-        )
+        why = missing_library(ort.__file__, args.provider) or "its driver or a library of it does not load"
+        raise Problem(4, f"onnxruntime left {engine} for {session.get_providers()[0]}: {why}")
     return session, took
 
 
+def must_stay(nodes: list[tuple[str, str, str]], provider: str, on_host: list[str]) -> None:
+    """Nodes that onnxruntime moved elsewhere in silence give no time of this provider; `on_host` are sums of sizes."""
+    strays = [one for one in nodes if one[2] != ENGINES[provider] and one[0] not in on_host]
+    if strays:
+        listed = "".join("\n  {}  {}  on {}".format(*one) for one in strays[:12])
+        more = f"\n  ... {len(strays) - 12} more" if len(strays) > 12 else ""
+        raise Problem(4, f"{len(strays)} of {len(nodes)} nodes do not run on {provider}:{listed}{more}")
+
+
 def verify(
-    np: Any, session: Any, inputs: dict[str, Any], expected: dict[str, Any], bounds: dict[str, float]
+    np: Any, session: Any, inputs: dict[str, Any], expected: dict[str, Any], bounds: dict[str, float], provider: str
 ) -> list[dict[str, Any]]:
     names = [one.name for one in session.get_outputs()]
-    try:
+    with told_plainly(provider):
         got = session.run(names, inputs)
-    except Exception as error:
-        raise Problem(2, f"the model does not run: {first_line(error)}") from error
     found = {name: got[k] for k, name in enumerate(names)}
     return [compared(np, name, expected[name], found.get(name), bounds[name]) for name in sorted(expected)]
 
@@ -295,11 +347,26 @@ def record(
     }
 
 
+def must_write(path: str) -> None:
+    """What cannot be written is said before anything is measured."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        raise Problem(2, f"cannot write {path}: it is a folder")
+    if not os.path.isdir(folder):
+        raise Problem(2, f"cannot write {path}: no such folder: {folder}")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise Problem(2, f"cannot write {path}: permission denied")
+
+
 def write(path: str, result: dict[str, Any]) -> None:
-    """Beside its place first, then renamed: never half a result."""
+    """Beside its place first, then renamed: never half a result. A device or a pipe is written to as it is."""
     folder = os.path.dirname(os.path.abspath(path))
     beside = ""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as stream:
+                json.dump(result, stream, indent=1, allow_nan=False)
+            return
         handle, beside = tempfile.mkstemp(dir=folder, prefix=".result-")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(result, stream, indent=1, allow_nan=False)

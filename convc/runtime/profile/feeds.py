@@ -28,7 +28,15 @@ def shapes_for(inputs: Sequence[Value], batch: int, size: Sequence[int]) -> Shap
     """
     if not inputs:
         raise ModelError("the model has no inputs: there is nothing to feed")
-    return {one.name: _shape(one, batch, size, one is _main(inputs)) for one in inputs}
+    main = _main(inputs)
+    if batch and not any(one.shape for one in inputs):
+        raise UsageError(f"--batch asks for {batch}, and no input has a batch", hint="leave --batch out")
+    if size and len(main.shape) < 3:
+        raise UsageError(
+            f"--size asks for {'x'.join(map(str, size))}, and input {main.name!r} is {main}: no axis of space",
+            hint="leave --size out",
+        )
+    return {one.name: _shape(one, batch, size, one is main) for one in inputs}
 
 
 def point_size(inputs: Sequence[Value], shapes: Shapes) -> tuple[int, tuple[int, ...]]:

@@ -41,7 +41,7 @@ def strays(provider: Provider, nodes: Sequence[Placed], graph: ModelGraph | None
     """Nodes on another provider than the one meant, sums of sizes left out."""
     if provider.name == "cpu":
         return ()
-    sums = _sums_of_sizes(graph) if graph is not None else frozenset()
+    sums = sums_of_sizes(graph) if graph is not None else frozenset()
     behind = {"tensorrt": {NAMES["tensorrt"]}}.get(provider.name, {provider.engine})
     return tuple(node for node in nodes if node.engine not in behind and node.name not in sums)
 
@@ -67,7 +67,7 @@ def _advice(provider: Provider) -> str:
     return "convc doctor says what loads here"
 
 
-def _sums_of_sizes(graph: ModelGraph) -> frozenset[str]:
+def sums_of_sizes(graph: ModelGraph) -> frozenset[str]:
     """Nodes whose values hang on the sizes of activations, never on what is in them."""
     sums: set[str] = {"", *graph.constant}
     found = set()

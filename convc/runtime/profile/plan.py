@@ -62,6 +62,8 @@ class Plan:
             raise UsageError(f"--layers is {self.layers!r}", hint=f"one of {', '.join(METHODS)}")
         if not 0 < self.duration_s <= 3600:
             raise UsageError(f"--duration is {self.duration_s:g} s, expected more than 0 and at most 3600")
+        if self.warmup_ms is not None and not 0 <= self.warmup_ms <= 3_600_000:
+            raise UsageError(f"--warmup is {self.warmup_ms:g} ms, expected 0 to 3600000")
         if any(not 0 <= count <= 1024 for count in self.threads):
             raise UsageError(f"--threads is {self.threads}: each must be 0 (automatic) to 1024")
         if any(not 0 <= count < 2**20 for count in self.batches):

@@ -38,6 +38,8 @@ Tell = Callable[[str], None]
 # p90 - p10 over p50 above which a median alone would mislead.
 _WIDE = 0.2
 _DRIFT = 0.05
+# Share of the peak above which the peak was no peak: clocks differ by some percent from one second to the next.
+_OVER = 1.1
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Point:
             folder=self.model.folder if bytes_in else None,
             trace=trace,
             optimised=saved,
-            what=self.model.case.path,
+            what=self.plan.name or self.model.case.path,
         )
 
     def measure(self) -> Point:
@@ -176,9 +178,9 @@ class _Point:
         if not plan.fallback:
             require(self.provider, nodes, graph)
         free = available_bytes()
-        feeds = random_feeds(session.inputs, shapes, plan.seed, free)
         if graph is not None and self.provider.name == "cpu":
             check_memory(graph, free)
+        feeds = random_feeds(session.inputs, shapes, plan.seed, free)
         with _running(session):
             self.tell(f"{self.provider.name} batch {batch}: first run and warm-up")
             runner = Runner(session, feeds, plan.io_binding)
@@ -248,6 +250,13 @@ def _running(session: Session) -> Iterator[None]:
         raise
 
 
+def _over_the_roof(table: LayerTable | None) -> float | None:
+    """The largest share of the peak, where it is more than any machine has; layers that hardly take time are passed over."""
+    rows = [row for row in table.rows if row.time_ms >= 0.01 * table.sum_ms] if table else []
+    most = max((row.roofline_share for row in rows if row.roofline_share is not None), default=0.0)
+    return most if most > _OVER else None
+
+
 def _warnings(point: Point) -> Iterator[str]:
     figures = point.latency
     ordered = sorted(point.samples_ms)
@@ -258,6 +267,8 @@ def _warnings(point: Point) -> Iterator[str]:
         yield f"latency drifted by {moved:.0%} between quarters of the measurement"
     if not point.warmup.stable:
         yield "runs were still getting faster when the warm-up ended"
+    if over := _over_the_roof(point.layers):
+        yield f"layers reach {over:.0%} of the measured peak: other work slowed the machine while it was taken; measure again"
     enqueue, compute = point.transfers.enqueue_ms, point.transfers.compute_ms
     if enqueue and compute and enqueue > 0.9 * compute:
         yield f"launch-bound: handing over the work takes {enqueue:.2f} of {compute:.2f} ms; try --cuda-graph"

@@ -314,11 +314,10 @@ class Profile:
 
     def to_html(self, path: str | Path) -> None:
         """Write the page of this record: one file that works offline. Raises OutputError."""
-        from ...compiler.artifacts import write_all
+        from ...compiler.artifacts import write_one
         from ..views.profile_page import profile_page
 
-        target = Path(path)
-        write_all(target.parent, [(target.name, lambda sink: sink.write(profile_page(self).encode()))])
+        write_one(path, profile_page(self).encode())
 
     @staticmethod
     def from_json(data: Any, what: str = "the result") -> Profile:

@@ -8,7 +8,7 @@ from .names import Group, grouped
 from .record import LayerRow, LayerTable, Point, Profile
 from .stats import P99_FLOOR
 
-_BAR = 20
+_BAR = 12
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _NAME = 48
 
@@ -115,14 +115,19 @@ def _rows(table: LayerTable, limit: int) -> Iterator[str]:
     shown = ranked[:limit] if limit else ranked
     top = shown[0].time_ms if shown else 0.0
     width = min(_NAME, max((len(_label(row)) for row in shown), default=5))
-    yield f"  {'layer':<{width}}  {'ms':>8}  {'':<{_BAR}}  {'share':>6}  {'GMAC/s':>7}  {'roof':>5}  {'op':<18}  line"
+    yield (
+        f"  {'layer':<{width}}  {'ms':>8}  {'':<{_BAR}}  {'share':>6}  {'MMACs':>8}  {'MB':>7}  {'GMAC/s':>7}  {'roof':>5}  "
+        f"{'op':<18}  line"
+    )
     for row in shown:
         share = row.time_ms / table.sum_ms if table.sum_ms else 0.0
+        macs = f"{row.macs / 1e6:8.2f}" if row.macs else " " * 8
+        moved = f"{row.bytes / 1e6:7.2f}" if row.bytes is not None else " " * 7
         rate = f"{row.gmacs_per_s:7.1f}" if row.gmacs_per_s is not None else " " * 7
         roof = f"{row.roofline_share:5.0%}" if row.roofline_share is not None else " " * 5
         yield (
-            f"  {_cut(_label(row), width):<{width}}  {row.time_ms:8.3f}  {_bar(row.time_ms, top):<{_BAR}}  {share:6.1%}  {rate}  "
-            f"{roof}  {row.op:<18}  {_line(row)}"
+            f"  {_cut(_label(row), width):<{width}}  {row.time_ms:8.3f}  {_bar(row.time_ms, top):<{_BAR}}  {share:6.1%}  {macs}  "
+            f"{moved}  {rate}  {roof}  {row.op:<18}  {_line(row)}"
         ).rstrip()
     if len(ranked) > len(shown):
         rest = sum(row.time_ms for row in ranked[len(shown) :])

@@ -1,6 +1,7 @@
 """Measuring in a child process: nothing else is loaded there, and a provider that dies takes no one with it.
 
-    python -m convc.runtime.profile.worker  < plan      one line of JSON for each stage, a last one for the outcome:
+    python -m convc.runtime.profile.worker  < plan      the plan is one line, the end of input ends the process; it says
+        one line of JSON for each stage, a last one for the outcome:
         {"stage": "cpu batch 1: measuring"}
         {"profile": {...}}  or  {"error": {"kind": "ModelError", "message": ..., "hint": ...}}
 
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -56,8 +58,9 @@ def _converse(line: Sequence[str], plan: Plan, tell: Tell, noise: IO[str]) -> tu
     assert child.stdout is not None
     try:
         try:
-            child.stdin.write(json.dumps(plan.to_json()))
-            child.stdin.close()
+            # Left open: its end is how the child knows that this process is gone, however that went.
+            child.stdin.write(json.dumps(plan.to_json()) + "\n")
+            child.stdin.flush()
         except BrokenPipeError:
             pass
         for text in child.stdout:
@@ -74,6 +77,8 @@ def _converse(line: Sequence[str], plan: Plan, tell: Tell, noise: IO[str]) -> tu
             child.kill()
             child.wait()
         child.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -137,12 +142,21 @@ def main() -> None:
     try:
         from .profile import profile
 
-        found = profile(Plan.from_json(json.loads(sys.stdin.read())), lambda stage: say({"stage": stage}))
+        plan = Plan.from_json(json.loads(sys.stdin.readline()))
+        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+        found = profile(plan, lambda stage: say({"stage": stage}))
         say({"profile": found.to_json()})
     except ConvcError as error:
         say({"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}})
     except MemoryError:
         say({"error": {"kind": "ModelError", "message": "memory ran out", "hint": "use a smaller batch or size"}})
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed would leave this process measuring for nobody, in the way of what runs next."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def _first_to_go() -> None:

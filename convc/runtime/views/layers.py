@@ -15,10 +15,11 @@ SHOWN = 15
 _SHOWN_GROUPS = 10
 # Right of the longest bar, for the line under it; a longer line is cut off.
 _ROOM = 1.12
-_HEADS = ("layer", "op", "time", "ms", "share", "MMACs", "GMAC/s", "of roofline")
+_HEADS = ("layer", "op", "time", "ms", "share", "MMACs", "MB", "GMAC/s", "of roofline")
 _TITLES = {
     "ms": "mean over the profiled runs that were kept; the line under a bar spans the 10th to the 90th percentile",
     "of roofline": "the least time that this machine's measured peaks allow, over the time taken",
+    "MB": "activations and weights that the layer reads and writes, in 1,000,000 bytes",
     "share": "of the sum of all layers",
 }
 
@@ -62,11 +63,13 @@ class _Decimals:
     def __init__(self, table: LayerTable) -> None:
         self.ms = decimals_for(max((row.time_ms for row in table.rows), default=1.0))
         self.macs = decimals_for(max((row.macs or 0 for row in table.rows), default=0) / 1e6)
+        self.moved = decimals_for(max((row.bytes or 0 for row in table.rows), default=0) / 1e6)
         self.rate = decimals_for(max((row.gmacs_per_s or 0.0 for row in table.rows), default=1.0))
 
 
 def _row(row: LayerRow, table: LayerTable, longest: float, places: _Decimals, kinds: Kinds) -> Markup:
     macs = None if not row.macs else row.macs / 1e6
+    moved = None if row.bytes is None else row.bytes / 1e6
     cells = [
         el("td", _name(row), class_="name", data_v=row.layer),
         el("td", row.op, class_="op"),
@@ -74,6 +77,7 @@ def _row(row: LayerRow, table: LayerTable, longest: float, places: _Decimals, ki
         el("td", aligned(row.time_ms, places.ms), class_="num", data_v=f"{row.time_ms:.6g}"),
         el("td", percent(share(row, table)), class_="num", data_v=f"{share(row, table):.6g}"),
         el("td", aligned(macs, places.macs), class_="num more", data_v=row.macs or 0),
+        el("td", aligned(moved, places.moved), class_="num more", data_v=row.bytes or 0),
         el("td", aligned(row.gmacs_per_s, places.rate), class_="num more", data_v=f"{row.gmacs_per_s or 0:.6g}"),
         el("td", _roof(row), class_="num roof", data_v=f"{row.roofline_share or 0:.6g}"),
     ]
@@ -112,7 +116,7 @@ def _roof(row: LayerRow) -> Markup:
 
 
 def _class(head: str) -> str:
-    if head in ("MMACs", "GMAC/s"):
+    if head in ("MMACs", "MB", "GMAC/s"):
         return "num more"
     return {"layer": "name", "op": "op", "time": "bars", "of roofline": "num roof"}.get(head, "num")
 

@@ -100,6 +100,7 @@ footer{margin-top:56px;color:var(--muted);font-size:12.5px;border-top:1px solid 
     + """
 @media (max-width:1040px){.more{display:none}}
 @media (max-width:860px){main{padding:24px 20px 48px}}
+@media (max-width:720px){.wide>.layers{min-width:680px}.panels{grid-template-columns:minmax(0,1fr)}}
 @media print{details{display:block}.sortable th{cursor:auto}}
 """
 )

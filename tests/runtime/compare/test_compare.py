@@ -149,6 +149,58 @@ def test_a_model_against_a_result_is_measured_as_the_result_was(tmp_path: Path) 
     assert made.b.structure.ops == {"GlobalAveragePool": 1, "Flatten": 1, "MatMul": 1}
 
 
+def test_options_choose_the_point_of_a_saved_result_and_are_never_ignored(tmp_path: Path) -> None:
+    both = profile("lenet5", sweep=True)
+    path = saved(tmp_path, "sweep.json", both)
+    first = compare(path, path)
+    assert first.where == both.points[0].label
+    assert any("7 more points are in both" in note for note in first.notes)
+    chosen = compare(path, path, batch=8, threads=1, size="224")
+    assert chosen.where == "cpu batch 8 224x224 threads 1"
+    assert not any("in both" in note for note in chosen.notes)
+    for options in ({"provider": "cuda"}, {"batch": 3}, {"size": "64"}, {"threads": 7}):
+        with pytest.raises(UsageError, match=r"sweep\.json was not measured with --"):
+            compare(path, path, **options)
+
+
+def test_a_model_is_not_measured_as_a_result_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convc.api.side_by_side._measured", lambda *given: pytest.fail("it was measured"))
+    with pytest.raises(UsageError, match="--batch 4"):
+        compare(saved(tmp_path, "old.json", profile("lenet5")), save(classifier(), tmp_path / "m.onnx"), batch=4)
+
+
+def test_a_spec_against_a_result_is_built_at_its_size(tmp_path: Path) -> None:
+    old = profile("resnet18")
+    small = replace(old, points=(replace(old.points[0], size=(64, 64), threads=1),))
+    made = compare(saved(tmp_path, "old.json", small), "mobilenet_v2", seconds=0.2)
+    assert made.where == "cpu batch 1 64x64 threads 1"
+
+
+def test_what_differs_in_how_results_were_measured_is_said() -> None:
+    a = profile("lenet5")
+    first = a.points[0]
+    other = replace(
+        first, io_binding=False, provider=replace(first.provider, options={"x": "1"}), warnings=("it drifted",)
+    )
+    notes = compare_results(a, replace(a, points=(other,)), ("a", "b")).notes
+    assert "A was measured with IO binding, the other without" in notes
+    assert "not the same options of cpu: x" in notes
+    assert "B: it drifted" in notes
+
+
+def test_a_model_file_of_any_name_is_a_model(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.bin").write_bytes(small.read_bytes())
+    assert compare(tmp_path / "small.bin", small, **QUICK).verdict.word == SAME
+
+
+def test_no_interval_is_called_certain_and_no_time_nothing() -> None:
+    made = comparison(1.0)
+    sure = replace(made, verdict=replace(made.verdict, confidence=0.99996))
+    assert "99.9 % interval" in sure.text()
+    fast = replace(made, pairs=tuple(replace(p, a=(4.2e-6,), b=(4.3e-6,)) for p in made.pairs))
+    assert "A  median 0.00420 ms" in fast.text()
+
+
 # --- the limit ---
 
 
@@ -224,9 +276,13 @@ def test_the_command_fails_with_5_where_the_limit_is_passed(
 def spoiled(name: str) -> Any:
     return {
         "no.json": None,
+        "pipe.json": None,
         "list.json": "[]",
         "text.json": "{",
         "deep.json": "[" * 100_000,
+        "nan.json": '{"kind": NaN}',
+        "none.json": json.dumps(replace(profile("lenet5"), points=()).to_json()),
+        "untimed.json": json.dumps(profile("lenet5").to_json()).replace('"samples_ms": [', '"samples_ms": [-1.0, '),
         "other.json": '{"kind": "convc.comparison", "schema_version": 1}',
         "cut.onnx": "\x08",
         "empty.onnx": "",
@@ -234,12 +290,27 @@ def spoiled(name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["no.json", "list.json", "text.json", "deep.json", "other.json", "cut.onnx", "empty.onnx"]
+    "name",
+    [
+        "no.json",
+        "pipe.json",
+        "list.json",
+        "text.json",
+        "deep.json",
+        "nan.json",
+        "none.json",
+        "untimed.json",
+        "other.json",
+        "cut.onnx",
+        "empty.onnx",
+    ],
 )
 def test_a_damaged_side_is_one_message_and_exit_2(
     name: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if (text := spoiled(name)) is not None:
+    if name == "pipe.json":
+        os.mkfifo(tmp_path / name)
+    elif (text := spoiled(name)) is not None:
         (tmp_path / name).write_text(text)
     assert main(["compare", str(small), str(tmp_path / name), "--seconds", "0.2"]) == 2
     error = capsys.readouterr().err
@@ -254,6 +325,7 @@ def test_a_damaged_side_is_one_message_and_exit_2(
         (["--batch", "0"], "--batch", 2),
         (["--size", "dynamic"], "one size", 2),
         (["--seconds", "0"], "--seconds", 2),
+        (["--seconds", "nan"], "nan is no number", 2),
         (["--fail-slower", "3"], "--fail-slower", 2),
         (["--provider", "tpu"], "unknown provider", 2),
         (["--provider", "openvino"], "openvino", 4),

@@ -21,6 +21,7 @@ import convc
 from convc.api.side_by_side import read_result
 from convc.cli import main
 from convc.compiler.errors import ModelError, OutputError, UsageError
+from convc.runtime.kit import board as board_file
 from convc.runtime.kit import figures, runner
 from convc.runtime.kit.assemble import assembled
 from convc.runtime.kit.bundle import UNPROVEN, bundle
@@ -199,6 +200,8 @@ def test_other_numbers_are_told_with_exit_3(kit: Path) -> None:
     [
         (lambda kit: (kit / "kit.json").unlink(), "kit.json"),
         (lambda kit: (kit / "kit.json").write_text("{"), "kit.json"),
+        (lambda kit: (kit / "kit.json").write_text("[]"), "is no record of a kit"),
+        (lambda kit: (kit / "kit.json").write_text("{}"), "is no record of a kit"),
         (lambda kit: (kit / "inputs.npz").unlink(), "inputs.npz"),
         (lambda kit: (kit / "model.onnx").write_bytes(b"\x08"), "model.onnx is not the file that was bundled"),
     ],
@@ -215,7 +218,10 @@ def test_a_damaged_kit_is_one_message_and_exit_2(spoil: Callable[[Path], object]
     ("arguments", "said", "code"),
     [
         (["--provider", "tensorrt"], "has no TensorrtExecutionProvider", 4),
-        (["--seconds", "0"], "--seconds must be above 0", 2),
+        (["--seconds", "0"], "--seconds is above 0", 2),
+        (["--seconds", "nan"], "--seconds is above 0", 2),
+        (["--batch", "99999999"], "--batch 0 to", 2),
+        (["-o", "."], "cannot write .: it is a folder", 2),
         (["--provider", "gpu"], "invalid choice", 2),
         (["-o", "none/result.json", "--seconds", "0.1"], "cannot write none/result.json", 2),
         (["--help"], "", 0),
@@ -225,6 +231,63 @@ def test_the_runners_own_messages(arguments: list[str], said: str, code: int, ki
     done = board(kit, *arguments)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(kit: Path) -> None:
+    done = board(kit, "-o", "none/result.json")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_the_result_goes_into_a_device_as_it_is(kit: Path) -> None:
+    done = board(kit, "--seconds", "0.1", "--no-layers", "-o", "/dev/stdout")
+    assert done.returncode == 0, done.stderr
+    assert '"kind": "convc.profile"' in done.stdout
+
+
+def test_a_reader_of_the_pipe_that_has_seen_enough_is_no_error(kit: Path) -> None:
+    line = [sys.executable, "-I", str(kit / "run.py"), "--verify-only"]
+    child = subprocess.Popen(line, cwd=kit, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.stderr is not None
+    with child.stderr as stream:
+        said = stream.read()
+    assert (child.wait(60), said) == (0, "")
+
+
+def test_memory_that_runs_out_is_one_message(kit: Path) -> None:
+    code = "import runpy, resource, sys, numpy, onnxruntime; sys.argv = ['run.py', '--batch', '1000000']; {}"
+    limit = "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); runpy.run_path('run.py', run_name='__main__')"
+    line = [sys.executable, "-c", code.format(limit)]
+    done = subprocess.run(line, cwd=kit, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "error: memory ran out: use a smaller --batch\n"
+
+
+def test_nodes_that_left_the_provider_are_listed_with_exit_4() -> None:
+    engine = runner.ENGINES["cuda"]
+    nodes = [("conv", "Conv", engine), ("size", "Shape", runner.ENGINES["cpu"]), ("odd", "Odd", runner.ENGINES["cpu"])]
+    runner.must_stay(nodes[:2], "cuda", ["size"])
+    with pytest.raises(
+        runner.Problem, match="1 of 3 nodes do not run on cuda:\n  odd  Odd  on CPUExecutionProvider"
+    ) as caught:
+        runner.must_stay(nodes, "cuda", ["size"])
+    assert caught.value.code == 4
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "onnxruntime" / "capi"
+    folder.mkdir(parents=True)
+    (folder / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
+    said = board_file.missing_library(str(tmp_path / "onnxruntime" / "__init__.py"), "cuda")
+    assert "libonnxruntime_providers_cuda.so" in said
+    assert board_file.missing_library(str(tmp_path / "onnxruntime" / "__init__.py"), "tensorrt") == ""
+
+
+def test_the_runner_records_who_took_the_nodes(once: tuple[Path, object]) -> None:
+    found = read_result(once[0] / "result.json").points[0].provider
+    assert set(found.placement) == {runner.ENGINES["cpu"]}
+    assert found.placement[runner.ENGINES["cpu"]] > 5
 
 
 def test_a_fixed_batch_is_kept(tmp_path: Path) -> None:
@@ -315,6 +378,12 @@ def test_a_kit_is_not_written_over_its_build(build: Path, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         bundle(build, tmp_path / "file")
+    other = convc.build("lenet5", tmp_path / "other", seed=1, verify=False)
+    before = other.path.read_bytes()
+    with pytest.raises(UsageError, match="is a build folder, whose model would be replaced"):
+        bundle(build, other.folder)
+    assert other.path.read_bytes() == before
+    assert not (other.folder / "kit.json").exists()
 
 
 def test_the_command_prints_what_to_do_next(build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,12 @@ def test_what_is_no_model_is_refused(data: bytes, tmp_path: Path) -> None:
         _measure(tmp_path / "bad.onnx")
 
 
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(ModelError, match=r"pipe\.onnx: is a pipe or a device"):
+        _measure(tmp_path / "pipe.onnx")
+
+
 def test_folders_and_absent_files_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.onnx"):
         with pytest.raises(ModelError, match=r"is a folder|no such file"):
@@ -100,6 +107,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], type[ConvcError], str]] = {
     "unknown method": ({"layers": "guess"}, UsageError, "--layers is 'guess'"),
     "kernels of a CPU": ({"layers": "kernels"}, UsageError, "reads the events of a GPU"),
     "no time": ({"duration_s": 0.0}, UsageError, "--duration is 0 s"),
+    "endless warm-up": ({"warmup_ms": 1e12}, UsageError, "--warmup is 1e\\+12 ms"),
     "threads": ({"threads": (-1,)}, UsageError, "--threads"),
     "empty sweep": ({"threads": ()}, UsageError, "a sweep is empty"),
     "GPU options on the CPU": ({"tuning": Tuning(nhwc=True)}, UsageError, "options of the GPU providers"),

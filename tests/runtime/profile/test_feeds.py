@@ -34,6 +34,15 @@ def test_fixed_axes_stay_and_another_size_is_refused() -> None:
         shapes_for([], 1, ())
 
 
+def test_what_no_input_could_take_is_refused_and_not_forgotten() -> None:
+    scalar, row = Value("x", "float32", ()), Value("x", "float32", ("N", 10))
+    with pytest.raises(UsageError, match="--batch asks for 4, and no input has a batch"):
+        shapes_for([scalar], 4, ())
+    with pytest.raises(UsageError, match=r"--size asks for 8x9, .*: no axis of space"):
+        shapes_for([row], 4, (8, 9))
+    assert shapes_for([scalar, row], 4, ()) == {"x": (4, 10)}
+
+
 def test_a_point_is_named_after_the_picture() -> None:
     assert point_size([TOKEN, OPEN], {"mask": (2, 16), "image": (2, 3, 64, 80)}) == (2, (64, 80))
 

@@ -14,7 +14,7 @@ from convc.runtime.profile import kernels
 from convc.runtime.profile.record import LayerTable, Point
 from convc.runtime.providers import NAMES, Tuning
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("cuda")]
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_groups_hold_every_row_once(by: str, table: LayerTable) -> None:
 def test_the_terminal_shows_the_dearest_first_with_a_bar(by: str, table: LayerTable) -> None:
     head, first, *rest = layer_lines(table, by, 3)
     assert head.split()[:2] == [by, "ms"]
-    assert "█" * 20 in first
+    assert "█" * 12 in first
     assert any(" more: " in line for line in rest)
     assert any(f"closure {table.closure:.3f}" in line for line in rest)
     assert any("not run: drop (dropout)" in line for line in rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import convc
 from convc.compiler.errors import ModelError
 from convc.runtime.profile import traced
 from convc.runtime.profile.plan import Case, Plan
-from convc.runtime.profile.profile import profile
+from convc.runtime.profile.profile import _warnings, profile
 from convc.runtime.profile.record import LayerTable, Point, Profile
 from convc.runtime.profile.runner import Runner
 from convc.runtime.session import Session
@@ -164,6 +165,16 @@ def test_the_peak_is_measured_where_it_is_wanted(small: Path) -> None:
     table = found.points[0].layers
     assert table is not None
     assert all(row.roofline_share is not None and row.bound for row in table.rows)
+
+
+def test_a_peak_that_layers_pass_was_none_and_this_is_said(point: Point, table: LayerTable) -> None:
+    rows = [replace(row, roofline_share=1.02) for row in table.rows]
+    over = max(range(len(rows)), key=lambda k: rows[k].time_ms)
+    held = replace(point, layers=replace(table, rows=tuple(rows)))
+    assert not any("of the measured peak" in text for text in _warnings(held))
+    rows[over] = replace(rows[over], roofline_share=1.83)
+    held = replace(point, layers=replace(table, rows=tuple(rows)))
+    assert any("reach 183% of the measured peak" in text for text in _warnings(held))
 
 
 def test_a_runner_gives_what_the_session_gives(small: Path) -> None:

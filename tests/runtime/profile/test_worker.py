@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,6 +22,7 @@ from convc.runtime.profile.worker import measure
 
 from ..models import relu, save
 
+T = TypeVar("T")
 STAGE = "import json; print(json.dumps({'stage': 'cuda batch 1: measuring'}), flush=True); "
 
 
@@ -88,6 +98,62 @@ def test_a_child_that_ends_without_an_outcome_says_so() -> None:
 def test_a_child_that_cannot_start_is_an_error() -> None:
     with pytest.raises(ModelError, match="no process could be started"):
         measure(_plan(), command=["/no/such/python"])
+
+
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    path = save(relu(), tmp_path / "relu.onnx")
+    plan = replace(_plan(path), iterations=0, duration_s=600.0, warmup_ms=300_000.0)
+    line = [sys.executable, "-m", "convc.runtime.profile.worker"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps(plan.to_json()) + "\n")
+        child.stdin.flush()
+        while "warm-up" not in child.stdout.readline():
+            assert child.poll() is None
+        # As the kernel does where the parent is killed.
+        child.stdin.close()
+        assert child.wait(30) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_ended_takes_its_child_and_its_folders_along(number: int, tmp_path: Path) -> None:
+    path = save(relu(), tmp_path / "relu.onnx")
+    arguments = ["profile", str(path), "--provider", "cpu", "--warmup", "300000", "--no-roofline"]
+    # A shell that runs a job in the background has it ignore SIGINT.
+    heard = "import signal, sys, convc.cli as c; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heard + "sys.exit(c.main(sys.argv[1:]))"
+    line = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as parent:
+        child = _child_of(parent.pid)
+        parent.send_signal(number)
+        assert parent.wait(30) == (143 if number == signal.SIGTERM else 130)
+        assert parent.stderr is not None
+        assert "Traceback" not in parent.stderr.read()
+    _wait(lambda: not Path(f"/proc/{child}").exists() or None)
+    assert os.listdir(tmp_path) == ["relu.onnx"]
+
+
+def _child_of(pid: int) -> int:
+    def found() -> int | None:
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                here = (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(pid)
+                if here and b"profile.worker" in (entry / "cmdline").read_bytes():
+                    return int(entry.name)
+        return None
+
+    return _wait(found)
+
+
+def _wait(ask: Callable[[], T | None]) -> T:
+    for _ in range(600):
+        if (found := ask()) is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 30 s")
 
 
 def test_chatter_of_libraries_does_not_reach_the_record(tmp_path: Path) -> None:

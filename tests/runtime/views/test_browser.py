@@ -56,9 +56,18 @@ def test_the_layer_table_shows_the_records_times(browser: Browser) -> None:
     assert [cell.split(" %")[0] for cell in seen.cells("layers", 4)] == [
         f"{100 * row.time_ms / table.sum_ms:.1f}" for row in best
     ]
+    assert seen.attribute("layers", 6, "data-v") == [str(row.bytes) for row in best]
     assert f"{given.points[0].latency.p50_ms:.1f} <small>ms" in seen.dom
     assert f"closure {100 * table.closure:.1f} %" in seen.dom
     assert _sections(seen) == ["latency", "layers", "roofline", "network", "machine"]
+
+
+def test_on_a_narrow_screen_names_of_layers_keep_their_width_and_the_table_scrolls(browser: Browser) -> None:
+    width = "document.querySelector('.layers .path').closest('td').getBoundingClientRect().width"
+    tell = f"<script>document.body.dataset.name=Math.round({width})</script></body>"
+    seen = browser.open(profile_page(profile("resnet18")).replace("</body>", tell), 500)
+    assert seen.found["folded"]["page"] <= 500
+    assert int(seen.dom.split('data-name="', 1)[1].split('"', 1)[0]) >= 200
 
 
 def test_the_sweep_table_has_every_point(browser: Browser) -> None:
