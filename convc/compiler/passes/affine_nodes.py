@@ -52,10 +52,13 @@ def reading(edit: Editor, node: Node) -> Reading | None:
 def _arithmetic(edit: Editor, node: Node) -> Reading | None:
     held = {value: _number(edit, value, node.type.rank) for value in dict.fromkeys(node.inputs)}
     values = [value for value in node.inputs if held[value] is None]
-    if len(values) != 1 or edit.type_of(values[0]) != node.type:
+    # x + x is 2 x.
+    times = len(values) if isinstance(node.op, Add) else 1
+    if values != values[:1] * times or not values or edit.type_of(values[0]) != node.type:
         return None
     at = node.inputs.index(values[0])
-    maps = [_with(node, number, at == 0) for value in node.inputs if (number := held[value]) is not None]
+    maps: list[Affine | None] = [Affine(None, constant(float(times), (1,)))] if times > 1 else []
+    maps += [_with(node, number, at == 0) for value in node.inputs if (number := held[value]) is not None]
     known = [one for one in maps if one is not None]
     whole: Affine | None = Affine(None)
     for one in known:

@@ -10,7 +10,7 @@ import pytest
 from convc.compiler.errors import PassError
 from convc.compiler.ir import Model
 from convc.compiler.ir.text import graph, to_text
-from convc.compiler.passes import O1, PassManager, Rewrite
+from convc.compiler.passes import O1, O2, PassManager, Rewrite
 from convc.compiler.passes import affine_takers as takers
 from convc.compiler.passes.exact import BorderBias, FoldAffineBack, FoldAffineForward, FoldBatchNorm
 from convc.compiler.probe import TorchProbe, randomised, whole
@@ -218,7 +218,7 @@ def test_shared_weights_each_take_their_own() -> None:
         ("a = sigmoid(x)\nb = scale(a)", "sigmoid 'a' stands in the way"),
         ("c = tanh(x)\na = concat(c, x)\nb = scale(a)", "the input 'x' is before it"),
         ("c = conv(x)\na = concat(c, c)\nb = scale(a)", "concat 'a' reads one value twice"),
-        ("c = conv(x)\na = add(c, c)\nb = scale(a)", "add 'a' reads one value twice, or repeats one"),
+        ("c = conv(x)\nd = relu(x)\na = add(c, d, c)\nb = scale(a)", "add 'a' reads one value twice, or repeats one"),
         ("c = conv(x)\nd = relu(c)\na = concat(c, x)\nb = scale(a)\ny = concat(b, d)", "the input 'x' is before it"),
         ("c = conv(x)\nd = tanh(x)\ne = relu(c)\na = concat(d, c)\nb = scale(a)\ny = concat(b, e)", "'c' also feeds e"),
         ("c = conv(x)\na = pad(c, padding=1)\nb = batch_norm(a)", "pad 'a' pads with zeros, which no shift reaches"),
@@ -361,3 +361,22 @@ def test_one_number_behind_a_part_leaves_the_other_part_alone() -> None:
     parts = "s = slice(a, axis=1, start=0, end=2)\nt = slice(a, axis=1, start=2)"
     model = model_of(f"a = conv(x, out=5)\n{parts}\nk = constant(value=3.5)\nb = mul(s, k)\nz = relu(t)")
     assert proven(model, BACK) == ["conv", "slice", "slice", "relu"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["b = add(a, a)", "b = add(a, a, a)", "k = constant(value=3.5)\nb = add(a, k, a)", "c = add(a, a)\nb = neg(c)"],
+)
+def test_a_value_added_to_itself_is_a_factor(lines: str) -> None:
+    assert proven(model_of(f"a = conv(x, out=5)\n{lines}"), BACK) == ["conv"]
+
+
+def test_a_value_added_to_itself_may_go_forwards_or_merge() -> None:
+    assert proven(model_of("r = relu(x)\nb = add(r, r)\ny = conv(b, out=5)"), FORWARD) == ["relu", "conv"]
+    assert proven(model_of("a = conv(x)\nb = add(a, a)\ny = add(b, x)"), *O2) == ["conv"]
+
+
+@pytest.mark.parametrize("lines", ["b = mul(a, a)", "b = sub(a, a)", "b = div(a, a)", "b = add(a, x, a)"])
+def test_a_value_with_itself_is_no_factor_otherwise(lines: str) -> None:
+    model = model_of(f"a = conv(x, out=6)\n{lines}")
+    assert BACK.run(model).model is model
