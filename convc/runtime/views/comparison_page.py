@@ -46,7 +46,7 @@ def _verdict(report: Comparison) -> Markup:
         if report.limit is not None
         else (
             "smallest difference called one",
-            f"{100 * told.resolution:g}",
+            f"{100 * told.resolution:.3g}",
             "%",
             "two loads of one file differ by less",
         ),

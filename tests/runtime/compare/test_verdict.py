@@ -41,6 +41,17 @@ def test_without_resolution_the_false_alarms_are_those_that_alpha_buys() -> None
     assert 2 <= len(words) - words.count(SAME) <= 33
 
 
+@pytest.mark.parametrize(("seconds", "word"), [(14e-6, SAME), (14e-3, SLOWER)])
+def test_two_microseconds_are_no_difference_between_two_models(seconds: float, word: str) -> None:
+    """Two loads of one file of 14 microseconds differ by 13 % for good; of a longer one that is a difference."""
+    pairs = [Pair((seconds,) * 3, (seconds * 1.13,) * 3) for _ in range(40)]
+    found, back = judge(pairs, RULE), judge([Pair(pair.b, pair.a) for pair in pairs], RULE)
+    assert found is not None
+    assert back is not None
+    assert (found.word, back.word) == (word, FASTER if word == SLOWER else SAME)
+    assert found.resolution == pytest.approx(RULE.resolution if word == SLOWER else 2 / 14.9, rel=0.1)
+
+
 def test_a_faster_b_is_faster_and_swapping_the_sides_turns_the_word() -> None:
     pairs = trace(Machine(jitter=0.01), 60, np.random.default_rng(3), -0.1)
     turned = [Pair(pair.b, pair.a, not pair.a_first) for pair in pairs]
