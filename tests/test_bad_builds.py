@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,18 +184,24 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> None:
-    run = child(["build", "vgg11", "-o", "out", "--no-verify"], tmp_path)
-    deadline = time.monotonic() + 60
-    # Wait until the build writes: the staging folder appears beside what it will become.
-    while run.poll() is None and time.monotonic() < deadline and not (tmp_path / "out").exists():
-        time.sleep(0.01)
-    run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=60)
-    assert "Traceback" not in err + out
-    if run.returncode == 0:
-        pytest.fail("the build ended before it could be interrupted")
-    assert run.returncode == 130, err
-    assert listing(tmp_path) == {}
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        run = child(["build", "vgg11", "-o", "out", "--no-verify"], folder)
+        deadline = time.monotonic() + 60
+        # Wait until the build writes: the staging folder appears beside what it will become.
+        while run.poll() is None and time.monotonic() < deadline and not (folder / "out").exists():
+            time.sleep(0.001)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        assert "Traceback" not in err + out
+        if run.returncode != 0:
+            assert run.returncode == 130, err
+            assert listing(folder) == {}
+            return
+        # On a busy machine the build may have been the faster.
+        shutil.rmtree(folder)
+    pytest.fail("the build ended each time before it could be interrupted")
 
 
 def test_memory_and_time_stay_in_proportion_to_a_bomb(tmp_path: Path) -> None:
