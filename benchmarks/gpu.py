@@ -4,7 +4,8 @@
     make bench-gpu        or        python benchmarks/gpu.py [--networks resnet50,...] [--json benchmarks/results/gpu.json]
 
 For each network: batches 1, 8, 32; then at batch 1 each option alone against the defaults. Layers are timed both ways where torch
-with CUDA is here (kernel events, partial graphs), so that the two closures stand side by side. The machine is in the result.
+with CUDA is here (kernel events, partial graphs), so that the two closures stand side by side. Each is compared with itself (a
+verdict other than "same" is a false one), and measured by the runner of its kit. The machine is in the result.
 Exit 4, with the cause, where CUDA does not load: nothing is ever measured on the CPU instead.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -43,6 +45,8 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 built = convc.build(name, Path(folder) / "out", verify=False)
                 found["networks"][name] = one = measured(built.path, args.duration)
+                one["with itself"] = with_itself(built.path)
+                one["kit"] = by_its_kit(built.folder, Path(folder) / "kit")
             found["machine"] = one["batches"]["start"]
     except convc.ConvcError as error:
         print(error.render(), file=sys.stderr)
@@ -74,6 +78,28 @@ def measured(path: Path, duration: float) -> dict[str, Any]:
         figures = one.points[0]
         print(f"  {label:18} p50 {figures.latency.p50_ms:8.3f} ms  first run {figures.first_run_ms:8.1f} ms")
     return {"batches": batches.to_json(), "bracketed": alone.to_json(), "options": options}
+
+
+def with_itself(path: Path) -> dict[str, Any]:
+    """A live comparison of a file with itself."""
+    made = convc.compare(path, path, provider="cuda")
+    print(
+        f"  with itself: {made.verdict.word}, {made.verdict.ratio:.4f} ({made.verdict.low:.4f} .. {made.verdict.high:.4f})"
+    )
+    told: dict[str, Any] = made.data()
+    return told
+
+
+def by_its_kit(build: Path, kit: Path) -> dict[str, Any]:
+    """What the kit's own runner measures, and whether it found the expected outputs. Raises ProviderError where it fails."""
+    convc.bundle(build, kit)
+    line = [sys.executable, "run.py", "--provider", "cuda"]
+    done = subprocess.run(line, cwd=kit, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise convc.ProviderError(f"the kit's runner ended with {done.returncode}: {done.stderr.strip()}")
+    result: dict[str, Any] = json.loads((kit / "result.json").read_text())
+    print(f"  its kit: {done.stdout.strip().splitlines()[0]}")
+    return result
 
 
 if __name__ == "__main__":
