@@ -22,8 +22,8 @@ from ..ir import Graph, Model, Node, Region
 from .rewrite import Rewrite
 
 ALLOWED = 1e-9
-# Proofs that run side by side; each holds its region's parameters in float64.
-WORKERS = 1
+# Proofs that run side by side; each holds its region's parameters in float64. One core is left to whoever writes the file.
+WORKERS = max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
 class Probe(Protocol):
@@ -155,7 +155,7 @@ def errors(probe: Probe, regions: Sequence[Region]) -> Iterator[float]:
     if len(regions) < 2:
         yield from (_error(probe, region) for region in regions)
         return
-    pool = ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(WORKERS)
     try:
         yield from pool.map(lambda region: _error(probe, region), regions)
     finally:
