@@ -16,7 +16,7 @@ from ..errors import PassError
 from ..ir import Model, Region
 from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
-from .sizes import Plan, Side, plans, recorded, scaled
+from .sizes import Plan, Side, macs, plans, recorded, scaled
 from .structure import Plans
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .float64 import Numbers
 
 _FLOOR = 1e-3
+# Multiply-accumulates from which on two threads are faster than one: below, they wait for each other's Python.
+_LARGE = 100_000_000
 _INFINITE = float("inf")
 # Input sizes at which a whole network is tried, the smallest first.
 _WHOLE = (64, 96, 128, 160, 192, 224, 256, 320)
@@ -112,7 +114,7 @@ def _compared(
     with one_thread():
         inputs = dense(plan.inputs, seed, positive, counts(sides[0].nodes))
         wanted = ([name for name, _ in outputs], [name for _, name in outputs])
-        if numbers is None and not _alike(sides):
+        if numbers is None and not _alike(sides) and macs(sides[0], plan) > _LARGE:
             old, new = _side_by_side(sides, inputs, wanted)
         else:
             # At the small sizes alone: what is known is held, and at a network's own sizes that would be much.
@@ -153,15 +155,22 @@ def difference(before: Tensor, after: Tensor) -> float:
     if before.shape != after.shape or before.dtype != after.dtype:
         return _INFINITE
     old, new = _by_channel(before), _by_channel(after)
+    scale, apart = old.abs().amax(1), (new - old).abs().amax(1)
+    if bool((scale + apart).isfinite().all()):
+        return _relative(apart, scale)
     finite = old.isfinite()
     # What overflows on both sides alike is no difference.
     same = (old == new) | (old.isnan() & new.isnan())
     if not bool((finite & new.isfinite() | same).all()):
         return _INFINITE
     old, new = old.where(finite, old.new_zeros(())), new.where(finite, old.new_zeros(()))
-    scale = old.abs().amax(1)
+    return _relative((new - old).abs().amax(1), old.abs().amax(1))
+
+
+def _relative(apart: Tensor, scale: Tensor) -> float:
+    """The largest difference of a channel in its own scale."""
     floor = max(float(scale.max()) * _FLOOR, 1e-300)
-    return float(((new - old).abs().amax(1) / scale.clamp(min=floor)).max())
+    return float((apart / scale.clamp(min=floor)).max())
 
 
 def _by_channel(x: Tensor) -> Tensor:

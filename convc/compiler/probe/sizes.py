@@ -107,7 +107,7 @@ def _cheapest(region: Region, sides: tuple[Side, Side]) -> Plan:
     own = recorded(region.inputs, sides)
     size = _reach(sides[0].nodes, 2) // 2 + 2
     least = _at(region, sides, (size, size), 1, at_any_cost=True)
-    return least if least is not None and _price(sides[0], least) < _price(sides[0], own) else own
+    return least if least is not None and macs(sides[0], least) < macs(sides[0], own) else own
 
 
 def brief(region: Region) -> Plan | None:
@@ -174,7 +174,8 @@ def _windows(region: Region, side: Side, size: int) -> tuple[object, ...] | None
     return None if types is None else tuple(types[old].shape for old, _ in region.outputs)
 
 
-def _price(side: Side, plan: Plan) -> float:
+def macs(side: Side, plan: Plan) -> float:
+    """Multiply-accumulates of a side at a plan's sizes; infinite where it does not fit them."""
     types = side.types(plan.inputs)
     return float("inf") if types is None else _cost(side, types)
 
