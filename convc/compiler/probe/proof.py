@@ -9,14 +9,14 @@ Differing shapes, and a NaN on one side alone, are an infinite error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import PassError
 from ..ir import Model, Region
 from ..ops.embedding import counts
 from ..passes.manager import ALLOWED
-from .sizes import Plan, Side, macs, plans, recorded, scaled
+from .sizes import Plan, Side, cost, plans, recorded, scaled
 from .structure import Plans
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def whole(before: Model, after: Model, seed: int = 0) -> float:
     pairs = list(zip(before.graph.outputs.values(), after.graph.outputs.values(), strict=True))
     plan, own = whole_plans(before, sides)
     error = _compared(plan, sides, pairs, None, seed, False)[0]
-    if error <= ALLOWED or plan is own:
+    if error <= ALLOWED or not plan.small:
         return error
-    return _compared(own, sides, pairs, None, seed, False)[0]
+    return _compared(own(), sides, pairs, None, seed, False)[0]
 
 
 def deployed(model: Model) -> Side:
@@ -85,17 +85,26 @@ def deployed(model: Model) -> Side:
     return Side([node for node in model.graph if not node.train_only], model.params)
 
 
-def whole_plans(model: Model, sides: Sequence[Side]) -> tuple[Plan, Plan]:
-    """The smallest sizes that both sides take, and the network's own."""
-    own = recorded(model.graph.inputs, sides, _WHOLE[0])
-    if all(type_.rank < 3 for type_ in own.inputs.values()):
-        return own, own
-    largest = max(max(type_.at({})[2:]) for type_ in own.inputs.values() if type_.rank > 2)
+def whole_plans(model: Model, sides: Sequence[Side]) -> tuple[Plan, Callable[[], Plan]]:
+    """The smallest sizes that both sides take, and the network's own, which are found when asked for."""
+    inputs = model.graph.inputs
+
+    def own() -> Plan:
+        return recorded(inputs, sides, _WHOLE[0])
+
+    sizes = [dim for type_ in inputs.values() for dim in type_.shape[2:]]
+    if not sizes:
+        return own(), own
+    known = [dim for dim in sizes if isinstance(dim, int)]
+    largest = (
+        max(known) if len(known) == len(sizes) else max(max(t.at({})[2:]) for t in own().inputs.values() if t.rank > 2)
+    )
     for size in _WHOLE:
-        inputs = scaled(model.graph.inputs, (size, size), 1) if size < largest else None
-        if inputs is not None and all(side.types(inputs) is not None for side in sides):
-            return Plan(inputs, small=True), own
-    return own, own
+        small = scaled(inputs, (size, size), 1) if size < largest else None
+        types = [] if small is None else [side.types(small) for side in sides]
+        if small is not None and types[0] is not None and types[1] is not None:
+            return Plan(small, small=True, macs=cost(sides[0], types[0])), own
+    return own(), own
 
 
 def _compared(
@@ -114,7 +123,7 @@ def _compared(
     with one_thread():
         inputs = dense(plan.inputs, seed, positive, counts(sides[0].nodes))
         wanted = ([name for name, _ in outputs], [name for _, name in outputs])
-        if numbers is None and not _alike(sides) and macs(sides[0], plan) > _LARGE:
+        if numbers is None and not _alike(sides) and plan.macs > _LARGE:
             old, new = _side_by_side(sides, inputs, wanted)
         else:
             # At the small sizes alone: what is known is held, and at a network's own sizes that would be much.

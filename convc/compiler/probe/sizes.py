@@ -78,11 +78,15 @@ def _each(value: Any, change: Callable[[Dim], int]) -> Any:
 
 @dataclass(frozen=True)
 class Plan:
-    """Border inputs with static types; `small` where the sizes were chosen here, `fits` where both sides infer at them."""
+    """Border inputs with static types; `small` where the sizes were chosen here, `fits` where both sides infer at them.
+
+    `macs` are those of the side before, where they were counted.
+    """
 
     inputs: Mapping[str, TensorType]
     small: bool
     fits: bool = True
+    macs: float = float("inf")
 
 
 def plans(region: Region) -> list[Plan]:
@@ -107,7 +111,7 @@ def _cheapest(region: Region, sides: tuple[Side, Side]) -> Plan:
     own = recorded(region.inputs, sides)
     size = _reach(sides[0].nodes, 2) // 2 + 2
     least = _at(region, sides, (size, size), 1, at_any_cost=True)
-    return least if least is not None and macs(sides[0], least) < macs(sides[0], own) else own
+    return least if least is not None and _macs(sides[0], least) < _macs(sides[0], own) else own
 
 
 def brief(region: Region) -> Plan | None:
@@ -151,7 +155,7 @@ def _at(
     if inputs is None:
         return None
     types = [side.types(inputs) for side in sides]
-    if types[0] is None or types[1] is None or (not at_any_cost and _cost(sides[0], types[0]) > _BUDGET):
+    if types[0] is None or types[1] is None or (not at_any_cost and cost(sides[0], types[0]) > _BUDGET):
         return None
     return Plan(inputs, small=True)
 
@@ -174,13 +178,13 @@ def _windows(region: Region, side: Side, size: int) -> tuple[object, ...] | None
     return None if types is None else tuple(types[old].shape for old, _ in region.outputs)
 
 
-def macs(side: Side, plan: Plan) -> float:
-    """Multiply-accumulates of a side at a plan's sizes; infinite where it does not fit them."""
+def _macs(side: Side, plan: Plan) -> float:
     types = side.types(plan.inputs)
-    return float("inf") if types is None else _cost(side, types)
+    return float("inf") if types is None else cost(side, types)
 
 
-def _cost(side: Side, types: Types) -> int:
+def cost(side: Side, types: Types) -> int:
+    """Multiply-accumulates of a side where its values have these types."""
     return sum(n.op.macs(types[n.name], *(types[name] for name in n.inputs)) for n in side.nodes)
 
 
@@ -231,7 +235,7 @@ def recorded(inputs: Types, sides: Sequence[Side], least: int = 9) -> Plan:
         for candidate in (static,) if large else (double, static):
             types = [side.types(candidate) for side in sides]
             # A second image is for what mixes images up; not at the price of minutes.
-            if None not in types and (candidate is static or _cost(sides[0], types[0] or {}) <= 2 * _BUDGET):
+            if None not in types and (candidate is static or cost(sides[0], types[0] or {}) <= 2 * _BUDGET):
                 return Plan(candidate, small=False)
     return Plan(static, small=False, fits=False)
 
